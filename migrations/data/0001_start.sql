@@ -1,0 +1,51 @@
+-- How far each flow has got. A bookmark moves in the transaction that merges what it covers.
+CREATE TABLE _tidegate_bookmarks (
+    flow       TEXT NOT NULL,
+    kind       TEXT NOT NULL,             -- integer, instant, civil, text
+    value      TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    run        INTEGER,
+    PRIMARY KEY (flow)
+) STRICT;
+
+-- What ran, why, and how it ended; also the slots that did not run, with the reason.
+CREATE TABLE _tidegate_runs (
+    run         INTEGER PRIMARY KEY AUTOINCREMENT,
+    flow        TEXT NOT NULL,
+    trigger     TEXT NOT NULL,            -- scheduled, catch_up, manual, resume
+    slot_at     TEXT,                     -- the slot that was due
+    started_at  TEXT NOT NULL,
+    ended_at    TEXT,
+    outcome     TEXT,                     -- succeeded, failed, interrupted, parked, skipped; NULL while it runs
+    pages       INTEGER NOT NULL DEFAULT 0,
+    records     INTEGER NOT NULL DEFAULT 0,
+    inserted    INTEGER NOT NULL DEFAULT 0,
+    updated     INTEGER NOT NULL DEFAULT 0,
+    unchanged   INTEGER NOT NULL DEFAULT 0,
+    deleted     INTEGER NOT NULL DEFAULT 0,
+    bytes       INTEGER NOT NULL DEFAULT 0,
+    requests    INTEGER NOT NULL DEFAULT 0,
+    bookmark    TEXT,                     -- where the run started reading
+    error       TEXT,                     -- what failed and why
+    hint        TEXT,                     -- what to do about it
+    remedy      TEXT,                     -- wait, login, edit_config, report
+    resumes_at  TEXT                      -- when a parked run goes on
+) STRICT;
+CREATE INDEX _tidegate_runs_by_flow ON _tidegate_runs (flow, run);
+
+-- What the scheduler must remember of a flow across restarts.
+CREATE TABLE _tidegate_flows (
+    flow          TEXT NOT NULL PRIMARY KEY,
+    first_seen_at TEXT NOT NULL,
+    last_slot_at  TEXT                    -- the latest slot that was started, skipped or caught up
+) STRICT;
+
+-- What each column of a flow's table holds.
+CREATE TABLE _tidegate_columns (
+    "table"  TEXT NOT NULL,
+    name     TEXT NOT NULL,
+    field    TEXT NOT NULL,               -- the source field
+    kind     TEXT NOT NULL,               -- integer, real, decimal, text, boolean, date, timestamp, json, guid, unknown
+    declared INTEGER NOT NULL,            -- 1 if the configuration says so, 0 if learnt
+    PRIMARY KEY ("table", name)
+) STRICT;

@@ -1,0 +1,129 @@
+//! The configuration: TOML as written, checked into types that cannot be wrong.
+//!
+//! [`load`] reads one file and answers with a [`Config`], or with one [`Report`] that holds every
+//! problem of the file, each with its place. Past this module nobody parses or defaults.
+
+mod catalogue;
+mod check;
+mod connection;
+mod flow;
+mod key;
+mod reader;
+mod report;
+mod schedule;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use connection::{
+    Auth, BodyFormat, Budget, ClientAuth, Connection, ErrorRule, Grant, Meaning, OAuth,
+    RefreshPolicy, RefreshWindow, RetryInDoubt,
+};
+pub use flow::{
+    Body, Caps, Column, Columns, Cursor, Flow, Kind, Method, Paging, Resource, SendCursor, Table,
+    Total,
+};
+pub use key::{KeySource, SecretSource};
+pub use report::Report;
+pub use schedule::Schedule;
+
+/// The configuration as meant.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// Where the vault, the lock and the control socket are, and the data unless it is elsewhere.
+    pub state_dir: PathBuf,
+    /// The data: `tidegate.db`.
+    pub database: PathBuf,
+    /// Where the vault's key comes from.
+    pub key: KeySource,
+    /// How many flows may run at the same time.
+    pub max_concurrent: usize,
+    /// How long finished runs are kept in the journal.
+    pub keep_runs: Duration,
+    /// The connections by name.
+    pub connections: BTreeMap<Name, Connection>,
+    /// The flows by name.
+    pub flows: BTreeMap<Name, Flow>,
+    /// What is right but deserves a person's eye, such as an environment variable that is not set.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Returns the connection a flow reads through.
+    ///
+    /// # Panics
+    /// Never for a flow of this configuration: its connection was looked up when it was loaded.
+    #[must_use]
+    pub fn connection(&self, flow: &Flow) -> &Connection {
+        self.connections
+            .get(&flow.connection)
+            .expect("a flow's connection was looked up when the configuration was checked")
+    }
+
+    /// Returns the path of the vault.
+    #[must_use]
+    pub fn vault(&self) -> PathBuf {
+        self.state_dir.join("vault.db")
+    }
+
+    /// Returns the path of the socket on which the owner of the state directory answers.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.state_dir.join("tidegate.sock")
+    }
+}
+
+/// The name of a connection or a flow: letters, digits, `_` and `-`, not starting with a digit or `-`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct Name(std::sync::Arc<str>);
+
+impl Name {
+    /// The longest name, in bytes.
+    pub const LONGEST: usize = 63;
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence without a full stop.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let starts_well = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let goes_on_well = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        if text.len() > Self::LONGEST {
+            return Err(format!("a name has at most {} letters", Self::LONGEST));
+        }
+        if !starts_well || !goes_on_well {
+            return Err("a name has letters, digits, `_` and `-`, and starts with a letter".into());
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Returns the name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl std::borrow::Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Reads and checks the configuration at `path`, without any network.
+///
+/// # Errors
+/// Every problem of the file, in one report.
+pub fn load(path: &Path) -> Result<Config, Report> {
+    check::load(path)
+}

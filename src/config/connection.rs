@@ -1,0 +1,178 @@
+//! A connection: one configured client at one source.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use url::Url;
+
+use super::{Name, SecretSource};
+use crate::template::Template;
+
+/// One source and the way in.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Its name in the configuration.
+    pub name: Name,
+    /// The catalogue entry it started from.
+    pub provider: Option<String>,
+    /// What relative flow URLs are resolved against.
+    pub base_url: Option<Url>,
+    /// How requests are authorized.
+    pub auth: Auth,
+    /// Headers sent with every request of every flow.
+    pub headers: Vec<(String, Template)>,
+    /// Origins besides the base URL's own that may be sent the access token.
+    pub allow_hosts: Vec<String>,
+    /// The zone of wall-clock times this source sends; `None` if it was never said.
+    pub time_zone: Option<TimeZone>,
+    /// Calls that may be made per window, where the source does not say so in headers.
+    pub budgets: Vec<Budget>,
+    /// The longest one request may take, from connecting to the last byte.
+    pub timeout: Duration,
+}
+
+/// How requests to the source are authorized.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    /// They are not.
+    None,
+    /// By an access token that an authorization server issued.
+    OAuth(Box<OAuth>),
+    /// By a token that does not change, sent as a bearer token.
+    Bearer(SecretSource),
+}
+
+/// One client at one authorization server (RFC 6749).
+#[derive(Debug, Clone)]
+pub struct OAuth {
+    /// How access is obtained.
+    pub grant: Grant,
+    /// The token endpoint.
+    pub token_url: Url,
+    /// The client's name at the server.
+    pub client_id: String,
+    /// Its secret; `None` for a public client.
+    pub client_secret: Option<SecretSource>,
+    /// How the client proves who it is.
+    pub client_auth: ClientAuth,
+    /// How token requests are written.
+    pub body: BodyFormat,
+    /// The scopes asked for.
+    pub scopes: Vec<String>,
+    /// What stands between them.
+    pub scope_separator: String,
+    /// Parameters added to every token request.
+    pub token_params: Vec<(String, String)>,
+    /// When a refresh is due.
+    pub window: RefreshWindow,
+    /// Whether a token is kept fresh or fetched when needed.
+    pub policy: RefreshPolicy,
+    /// What to do after an answer was lost.
+    pub retry_in_doubt: RetryInDoubt,
+    /// How long a refresh token lives unused, if the provider says so.
+    pub refresh_token_idle: Option<Duration>,
+    /// The access token's life where the answer does not say.
+    pub default_lifetime: Duration,
+    /// Where this server's errors mean something else than RFC 6749 says; the first match counts.
+    pub errors: Vec<ErrorRule>,
+}
+
+/// How access is obtained (RFC 6749 section 1.3).
+#[derive(Debug, Clone)]
+pub enum Grant {
+    /// A person signs in; a refresh token keeps the connection alive.
+    AuthorizationCode {
+        /// The authorization endpoint.
+        authorize_url: Url,
+        /// Where the server sends the person back to, exactly as registered.
+        redirect_uri: Url,
+        /// Whether the code is bound to us by PKCE S256 (RFC 7636).
+        pkce: bool,
+        /// Parameters added to the authorization request.
+        params: Vec<(String, String)>,
+    },
+    /// The client itself is the resource owner.
+    ClientCredentials,
+}
+
+/// How the client proves who it is at the token endpoint (RFC 6749 section 2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// HTTP Basic, id and secret form-encoded first.
+    Basic,
+    /// `client_id` and `client_secret` in the body.
+    Body,
+    /// `client_id` in the body and no secret.
+    None,
+}
+
+/// How token requests are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyFormat {
+    /// `application/x-www-form-urlencoded`, as RFC 6749 has it.
+    Form,
+    /// A JSON object, as some servers want it.
+    Json,
+}
+
+/// When, in the life of an access token, a refresh may and should happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RefreshWindow {
+    /// The earliest moment after the last token request at which the server accepts another.
+    pub not_before: Option<Duration>,
+    /// When we refresh, counted from the last token request; derived from the token's life unless set.
+    pub target: Option<Duration>,
+}
+
+/// Whether an access token is kept fresh while nobody uses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshPolicy {
+    /// Refreshed whenever its window opens.
+    Ahead,
+    /// Refreshed ahead only when a run is due before it expires, and to keep the refresh token
+    /// alive: for providers that count token requests.
+    WhenNeeded,
+}
+
+/// What happens to the old refresh token after an answer was lost on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryInDoubt {
+    /// It is tried again at once, while a grace period may be open.
+    AtOnce,
+    /// The access token is used until it ends, then it is tried again: for servers that revoke
+    /// everything when a consumed refresh token is seen again.
+    AfterExpiry,
+}
+
+/// One way in which a server's error answers differ from the standard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorRule {
+    /// The `error` code this rule is about, or any.
+    pub error: Option<String>,
+    /// Words the answer must contain, whatever their case, or any.
+    pub contains: Option<String>,
+    /// What it means.
+    pub means: Meaning,
+}
+
+/// What an error answer of a token endpoint means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// Asked too early; nothing was consumed.
+    TooEarly,
+    /// It may work later.
+    Transient,
+    /// The client or the request is configured wrongly.
+    Configuration,
+    /// The grant is gone; a person must sign in.
+    DeadGrant,
+}
+
+/// How many calls may be made in how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// The number of calls.
+    pub calls: u64,
+    /// The length of the window.
+    pub per: Duration,
+}

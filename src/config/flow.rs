@@ -1,0 +1,220 @@
+//! A flow: one resource of one connection, kept in one table.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Name, Schedule};
+use crate::record::{CursorValue, FieldPath};
+use crate::template::Template;
+
+/// What is scheduled.
+#[derive(Debug, Clone)]
+pub struct Flow {
+    /// Its name in the configuration.
+    pub name: Name,
+    /// The connection it reads through.
+    pub connection: Name,
+    /// When it runs; never by itself if there is none.
+    pub schedule: Option<Schedule>,
+    /// The longest one run may take.
+    pub timeout: Duration,
+    /// What it reads.
+    pub resource: Resource,
+    /// Where the records go.
+    pub table: Table,
+}
+
+/// One paginated resource.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// `GET`, unless the source wants its questions posted.
+    pub method: Method,
+    /// Absolute, or relative to the connection's base URL.
+    pub url: Template,
+    /// Query parameters in the order written. One whose template uses a bookmark that does not
+    /// exist yet is left out.
+    pub query: Vec<(String, Template)>,
+    /// Headers besides the connection's.
+    pub headers: Vec<(String, Template)>,
+    /// What is posted.
+    pub body: Option<Body>,
+    /// Where the records stand; the paging style's own place if not said.
+    pub records: Option<FieldPath>,
+    /// Where the next page is.
+    pub paging: Paging,
+    /// How a run reads only what changed.
+    pub cursor: Option<Cursor>,
+    /// The bounds of one run.
+    pub caps: Caps,
+    /// What templates call `var.…`.
+    pub vars: BTreeMap<String, serde_json::Value>,
+}
+
+/// An HTTP method that reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// POST.
+    Post,
+}
+
+/// What is posted.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// A JSON value whose strings are templates.
+    Json(serde_json::Value),
+    /// Form fields.
+    Form(Vec<(String, Template)>),
+}
+
+/// The bounds of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// The most pages.
+    pub pages: u64,
+    /// The most bytes of one body, decompressed.
+    pub page_bytes: u64,
+}
+
+/// Where the next page is.
+#[derive(Debug, Clone)]
+pub enum Paging {
+    /// There is only one.
+    None,
+    /// OData: `d.__next` (v2), `odata.nextLink` (v3), `@odata.nextLink` (v4).
+    OData,
+    /// The `Link` header's `rel="next"` (RFC 8288).
+    LinkHeader,
+    /// A URL in the body.
+    NextUrl {
+        /// Where.
+        path: FieldPath,
+    },
+    /// An opaque word in the body, sent back with the next request.
+    Cursor {
+        /// Where it stands.
+        path: FieldPath,
+        /// Where it goes.
+        send: SendCursor,
+        /// A boolean that says whether there is more, if the word's absence does not.
+        more: Option<FieldPath>,
+    },
+    /// Page numbers.
+    Page {
+        /// The query parameter.
+        param: String,
+        /// The number of the first page.
+        first: u64,
+        /// The parameter and number of records per page, if we choose it.
+        size: Option<(String, u64)>,
+        /// Where the source says how much there is.
+        total: Option<Total>,
+    },
+    /// Positions.
+    Offset {
+        /// The query parameter of the position.
+        param: String,
+        /// The position of the first record.
+        first: u64,
+        /// The query parameter of the page size.
+        limit_param: String,
+        /// The page size.
+        limit: u64,
+        /// Where the source says how much there is.
+        total: Option<Total>,
+    },
+}
+
+/// Where a cursor goes.
+#[derive(Debug, Clone)]
+pub enum SendCursor {
+    /// Into a query parameter.
+    Query(String),
+    /// Into a header.
+    Header(String),
+    /// Into a JSON body.
+    Body(FieldPath),
+}
+
+/// Where a source says how much there is.
+#[derive(Debug, Clone)]
+pub enum Total {
+    /// The number of records, in the body.
+    Records(FieldPath),
+    /// The number of pages, in the body.
+    Pages(FieldPath),
+    /// A boolean in the body that is true while there is more.
+    More(FieldPath),
+}
+
+/// How a run reads only what changed since the last.
+#[derive(Debug, Clone)]
+pub struct Cursor {
+    /// The source field that grows as records change.
+    pub field: FieldPath,
+    /// An OData filter with `{{ bookmark }}` in it, joined to any `$filter` by `and`; templates of
+    /// the request use the bookmark directly if there is none.
+    pub filter: Option<Template>,
+    /// How far behind the bookmark a read starts.
+    pub lookback: Duration,
+    /// Where the first read starts; at the beginning if not said.
+    pub start: Option<CursorValue>,
+    /// True if the source sends records in the cursor's order, so that each page moves the bookmark.
+    pub ordered: bool,
+}
+
+/// Where the records go.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// The table's name.
+    pub name: String,
+    /// The source fields that make two records one row; at least one.
+    pub key: Vec<FieldPath>,
+    /// Which fields become columns.
+    pub columns: Columns,
+}
+
+/// Which fields become columns.
+#[derive(Debug, Clone)]
+pub enum Columns {
+    /// Every top-level field, under its own name.
+    All,
+    /// These.
+    Listed(Vec<Column>),
+}
+
+/// One declared column.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Its name in the table.
+    pub name: String,
+    /// The source field.
+    pub field: FieldPath,
+    /// What it holds; learnt from the records if not said.
+    pub kind: Option<Kind>,
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Whole numbers of 64 bits: `INTEGER`.
+    Integer,
+    /// Binary floating point: `REAL`.
+    Real,
+    /// Numbers whose every digit counts: `TEXT`.
+    Decimal,
+    /// `TEXT`.
+    Text,
+    /// 0 or 1: `INTEGER`.
+    Boolean,
+    /// `YYYY-MM-DD`: `TEXT`.
+    Date,
+    /// ISO 8601: `TEXT`.
+    Timestamp,
+    /// An object or array, as compact JSON: `TEXT`.
+    Json,
+    /// A GUID in lower case with hyphens: `TEXT`.
+    Guid,
+}

@@ -1,0 +1,2 @@
+//! One HTTP client for the whole house: time limits, size caps, no redirects, and credentials only
+//! to the origins they belong to.
