@@ -56,12 +56,18 @@ pub fn until(from: Timestamp, to: Timestamp) -> Duration {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this file is where time comes from")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this file is where time comes from"
+    )]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this file is where waiting happens")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this file is where waiting happens"
+    )]
     fn sleep_until(&self, at: Timestamp) -> Sleep<'_> {
         Box::pin(async move {
             loop {
@@ -87,7 +93,9 @@ impl SimClock {
     /// Makes a clock that stands at `start`.
     #[must_use]
     pub fn new(start: Timestamp) -> Self {
-        Self { now: watch::Sender::new(start) }
+        Self {
+            now: watch::Sender::new(start),
+        }
     }
 
     /// Moves the clock forward and wakes whoever waited for a moment now past.
@@ -158,10 +166,15 @@ impl Clock for FileClock {
     fn now(&self) -> Timestamp {
         let text = std::fs::read_to_string(&self.path)
             .unwrap_or_else(|error| panic!("could not read the test clock: {error}"));
-        text.trim().parse().unwrap_or_else(|error| panic!("the test clock is wrong: {error}"))
+        text.trim()
+            .parse()
+            .unwrap_or_else(|error| panic!("the test clock is wrong: {error}"))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this file is where waiting happens")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this file is where waiting happens"
+    )]
     fn sleep_until(&self, at: Timestamp) -> Sleep<'_> {
         const POLL: Duration = Duration::from_millis(5);
         Box::pin(async move {

@@ -91,7 +91,9 @@ impl Name {
     /// What is wrong with it, as a sentence without a full stop.
     pub fn parse(text: &str) -> Result<Self, String> {
         let starts_well = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        let goes_on_well = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        let goes_on_well = text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
         if text.len() > Self::LONGEST {
             return Err(format!("a name has at most {} letters", Self::LONGEST));
         }

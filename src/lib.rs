@@ -1,10 +1,10 @@
 //! Keeps SQLite tables equal to OAuth-protected, paginated APIs.
 pub mod clock;
 pub mod config;
+pub mod http;
 pub mod lock;
 pub mod record;
 pub mod remedy;
 pub mod secret;
 pub mod store;
 pub mod template;
-pub mod http;

@@ -57,7 +57,10 @@ impl Error {
 /// [`Error::Taken`] if another process has it, [`Error::Io`] if the lock file cannot be used.
 pub fn own(directory: &Path, purpose: &str) -> Result<Ownership, Error> {
     let path = directory.join(FILE);
-    let io = |source| Error::Io { path: path.clone(), source };
+    let io = |source| Error::Io {
+        path: path.clone(),
+        source,
+    };
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -76,7 +79,10 @@ pub fn own(directory: &Path, purpose: &str) -> Result<Ownership, Error> {
                 "" => "its process is starting".to_owned(),
                 owner => owner.to_owned(),
             };
-            return Err(Error::Taken { directory: directory.to_owned(), owner });
+            return Err(Error::Taken {
+                directory: directory.to_owned(),
+                owner,
+            });
         }
         Err(TryLockError::Error(source)) => return Err(io(source)),
     }

@@ -88,7 +88,9 @@ impl FromStr for FieldPath {
                 }
                 rest = after;
             } else if !rest.is_empty() && !rest.starts_with("['") {
-                return Err(format!("`{rest}` is not supported here; use names, dots and ['…']"));
+                return Err(format!(
+                    "`{rest}` is not supported here; use names, dots and ['…']"
+                ));
             }
         }
         Ok(Self(segments))
@@ -216,7 +218,7 @@ impl CursorSpan {
                 self.first = Some(value.clone());
                 self.greatest = Some(value);
             }
-            Some(greatest) if value >= *greatest => self.greatest = Some(value),
+            Some(greatest) if in_order(greatest, &value) => self.greatest = Some(value),
             Some(_) => self.disordered = true,
         }
     }
@@ -224,7 +226,7 @@ impl CursorSpan {
     /// Takes note of the records that came after these.
     pub fn append(&mut self, later: Self) {
         self.disordered |= later.disordered
-            || matches!((&self.greatest, &later.first), (Some(a), Some(b)) if !(b >= a));
+            || matches!((&self.greatest, &later.first), (Some(a), Some(b)) if !in_order(a, b));
         self.missing += later.missing;
         if self.first.is_none() {
             self.first = later.first;
@@ -234,6 +236,14 @@ impl CursorSpan {
             (a, b) => a.or(b),
         };
     }
+}
+
+/// True if `later` is comparable with `earlier` and not less.
+fn in_order(earlier: &CursorValue, later: &CursorValue) -> bool {
+    matches!(
+        earlier.partial_cmp(later),
+        Some(std::cmp::Ordering::Less | std::cmp::Ordering::Equal)
+    )
 }
 
 /// What became of records.
@@ -297,19 +307,33 @@ mod tests {
     #[test]
     fn cursor_values_are_what_they_look_like() {
         assert_eq!(CursorValue::read("493115"), CursorValue::Integer(493_115));
-        assert!(matches!(CursorValue::read("2026-03-29T02:30:00Z"), CursorValue::Instant(_)));
-        assert!(matches!(CursorValue::read("2026-03-29T02:30:00"), CursorValue::Civil(_)));
-        assert!(matches!(CursorValue::read("2026-03-29"), CursorValue::Civil(_)));
+        assert!(matches!(
+            CursorValue::read("2026-03-29T02:30:00Z"),
+            CursorValue::Instant(_)
+        ));
+        assert!(matches!(
+            CursorValue::read("2026-03-29T02:30:00"),
+            CursorValue::Civil(_)
+        ));
+        assert!(matches!(
+            CursorValue::read("2026-03-29"),
+            CursorValue::Civil(_)
+        ));
         assert!(matches!(CursorValue::read("v2-beta"), CursorValue::Text(_)));
         let civil = CursorValue::read("2026-03-29T02:03:00");
-        assert_eq!(civil.back(Duration::from_secs(300)).to_string(), "2026-03-29T01:58:00");
+        assert_eq!(
+            civil.back(Duration::from_secs(300)).to_string(),
+            "2026-03-29T01:58:00"
+        );
     }
 
     #[test]
     fn a_span_notices_disorder_within_and_between() {
         let span = |values: &[i64]| {
             let mut span = CursorSpan::default();
-            values.iter().for_each(|value| span.note(Some(CursorValue::Integer(*value))));
+            values
+                .iter()
+                .for_each(|value| span.note(Some(CursorValue::Integer(*value))));
             span
         };
         assert!(span(&[3, 2]).disordered && !span(&[2, 2, 3]).disordered);

@@ -181,8 +181,15 @@ impl Store {
                     job(&mut connection);
                 }
             })
-            .map_err(|source| Error::Open { path: path.to_owned(), source })?;
-        Ok(Self { path: path.into(), jobs, readers: Arc::default() })
+            .map_err(|source| Error::Open {
+                path: path.to_owned(),
+                source,
+            })?;
+        Ok(Self {
+            path: path.into(),
+            jobs,
+            readers: Arc::default(),
+        })
     }
 
     /// Returns the path of the database file.
@@ -281,7 +288,10 @@ fn panicked(panic: &(dyn Any + Send)) -> Error {
 /// # Errors
 /// If there is no such file, or it cannot be read.
 pub fn open_reader(path: &Path) -> Result<Connection, Error> {
-    let missing = |source| Error::Open { path: path.to_owned(), source };
+    let missing = |source| Error::Open {
+        path: path.to_owned(),
+        source,
+    };
     std::fs::metadata(path).map_err(missing)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -297,7 +307,10 @@ fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Error> {
         .truncate(false)
         .mode(schema.mode)
         .open(path)
-        .map_err(|source| Error::Open { path: path.to_owned(), source })?;
+        .map_err(|source| Error::Open {
+            path: path.to_owned(),
+            source,
+        })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     harden(&connection)?;
@@ -337,10 +350,17 @@ fn migrate(connection: &mut Connection, path: &Path, schema: &Schema) -> Result<
     let application_id: i32 = tx.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let objects: i64 = tx.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if application_id != schema.application_id && (objects > 0 || found > 0) {
-        return Err(Error::Foreign { path: path.to_owned(), expected: schema.name });
+        return Err(Error::Foreign {
+            path: path.to_owned(),
+            expected: schema.name,
+        });
     }
     if found > known {
-        return Err(Error::Newer { path: path.to_owned(), found, known });
+        return Err(Error::Newer {
+            path: path.to_owned(),
+            found,
+            known,
+        });
     }
     if found == known {
         return Ok(());

@@ -37,7 +37,10 @@ impl Template {
         let environment = environment();
         let template = environment.template_from_str(source).map_err(error)?;
         let variables = template.undeclared_variables(true).into_iter().collect();
-        Ok(Self { source: source.to_owned(), variables })
+        Ok(Self {
+            source: source.to_owned(),
+            variables,
+        })
     }
 
     /// Returns the text as the configuration has it.
@@ -68,7 +71,9 @@ impl Template {
         if self.variables.is_empty() && !self.source.contains("{%") && !self.source.contains("{{") {
             return Ok(self.source.clone());
         }
-        environment().render_str(&self.source, context.clone()).map_err(error)
+        environment()
+            .render_str(&self.source, context.clone())
+            .map_err(error)
     }
 }
 
@@ -85,7 +90,10 @@ fn error(error: minijinja::Error) -> Error {
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
     };
-    Error { message, range: error.range() }
+    Error {
+        message,
+        range: error.range(),
+    }
 }
 
 #[cfg(test)]
@@ -97,8 +105,15 @@ mod tests {
         let template = Template::parse("/v1/{{ var.division }}/x?{{ bookmark }}").unwrap();
         assert!(template.uses("bookmark") && template.uses("var") && !template.uses("division"));
         let context = minijinja::context! { var => minijinja::context! { division => 7 } };
-        assert!(template.render(&context).unwrap_err().message.contains("undefined"));
-        let context = minijinja::context! { var => minijinja::context! { division => 7 }, bookmark => "b" };
+        assert!(
+            template
+                .render(&context)
+                .unwrap_err()
+                .message
+                .contains("undefined")
+        );
+        let context =
+            minijinja::context! { var => minijinja::context! { division => 7 }, bookmark => "b" };
         assert_eq!(template.render(&context).unwrap(), "/v1/7/x?b");
     }
 
