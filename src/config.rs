@@ -6,6 +6,7 @@
 mod catalogue;
 mod check;
 mod connection;
+mod environment;
 mod flow;
 mod key;
 mod reader;
@@ -20,11 +21,12 @@ pub use connection::{
     Auth, BodyFormat, Budget, ClientAuth, Connection, ErrorRule, Grant, Meaning, OAuth,
     RefreshPolicy, RefreshWindow, RetryInDoubt,
 };
+pub use environment::Environment;
 pub use flow::{
     Body, Caps, Column, Columns, Cursor, Flow, Kind, Method, Paging, Resource, SendCursor, Table,
     Total,
 };
-pub use key::{KeySource, SecretSource};
+pub use key::{KeyError, KeySource, SecretError, SecretSource, read_key, read_key_in};
 pub use report::Report;
 pub use schedule::Schedule;
 

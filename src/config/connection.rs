@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use url::Url;
+use url::{Origin, Url};
 
 use super::{Name, SecretSource};
 use crate::template::Template;
@@ -22,13 +22,25 @@ pub struct Connection {
     /// Headers sent with every request of every flow.
     pub headers: Vec<(String, Template)>,
     /// Origins besides the base URL's own that may be sent the access token.
-    pub allow_hosts: Vec<String>,
+    pub allow_hosts: Vec<Origin>,
     /// The zone of wall-clock times this source sends; `None` if it was never said.
     pub time_zone: Option<TimeZone>,
     /// Calls that may be made per window, where the source does not say so in headers.
     pub budgets: Vec<Budget>,
     /// The longest one request may take, from connecting to the last byte.
     pub timeout: Duration,
+}
+
+impl Connection {
+    /// Returns every origin that may be sent the access token.
+    #[must_use]
+    pub fn origins(&self) -> Vec<Origin> {
+        self.base_url
+            .iter()
+            .map(Url::origin)
+            .chain(self.allow_hosts.iter().cloned())
+            .collect()
+    }
 }
 
 /// How requests to the source are authorized.
