@@ -1,0 +1,47 @@
+// A person with a browser, as far as signing in needs one: cookies, redirects and two forms.
+
+const MOST_STEPS = 12;
+
+/** Opens `url`, signs in, consents, and answers with the URL the browser is sent back to. */
+export async function signIn(url, { login = 'zoë', decline = false } = {}) {
+  const issuer = new URL(url).origin;
+  const cookies = new Map();
+  let next = { url, method: 'GET' };
+  for (let step = 0; step < MOST_STEPS; step += 1) {
+    const answer = await fetch(next.url, {
+      method: next.method,
+      body: next.body,
+      headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
+      redirect: 'manual',
+    });
+    for (const line of answer.headers.getSetCookie()) keep(cookies, line);
+    const location = answer.headers.get('location');
+    if (location) {
+      const to = new URL(location, next.url);
+      if (to.origin !== issuer) return to.href;
+      next = { url: to.href, method: 'GET' };
+      continue;
+    }
+    next = fillIn(await answer.text(), next.url, { login, decline });
+  }
+  throw new Error('signing in did not come to an end');
+}
+
+function keep(cookies, line) {
+  const [pair] = line.split(';', 1);
+  const at = pair.indexOf('=');
+  const [name, value] = [pair.slice(0, at), pair.slice(at + 1)];
+  if (value) cookies.set(name, value);
+  else cookies.delete(name);
+}
+
+function fillIn(page, url, { login, decline }) {
+  const prompt = /name="prompt" value="(\w+)"/.exec(page)?.[1];
+  const action = /<form[^>]* action="([^"]+)"/.exec(page)?.[1];
+  if (!prompt || !action) throw new Error(`no form on the page at ${url}: ${page.slice(0, 500)}`);
+  if (decline && prompt === 'consent') {
+    return { url: new URL(`${new URL(url).pathname}/abort`, url).href, method: 'GET' };
+  }
+  const fields = prompt === 'login' ? { prompt, login, password: 'x' } : { prompt };
+  return { url: new URL(action, url).href, method: 'POST', body: new URLSearchParams(fields) };
+}
