@@ -1,0 +1,160 @@
+//! What the integration tests share: a house to live in for a test, the real program run inside
+//! it, and servers to talk to.
+
+// Every test binary compiles all of this and uses a part.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "each test uses a part"
+)]
+// A test that cannot be set up has failed, and its backtrace says where.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "only tests come here"
+)]
+
+mod loopback;
+mod process;
+mod servers;
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+use tempfile::TempDir;
+
+pub use loopback::{Reply, call};
+pub use process::{Ran, Running};
+pub use servers::OidcServer;
+
+/// A vault key. Worth nothing: whatever it seals is made by a test and thrown away.
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
+/// When a test begins, on the clock that only it moves: a Monday morning in winter.
+#[cfg(feature = "test-clock")]
+const BEGINNING: &str = "2026-01-05T08:00:00Z";
+
+/// A directory with a configuration, a key and room for the state, gone when the test is.
+#[derive(Debug)]
+pub struct TempHouse {
+    dir: TempDir,
+    environment: Vec<(String, String)>,
+}
+
+impl TempHouse {
+    /// Moves in with this configuration, under the default names: `tidegate.toml`, `vault.key` and
+    /// `tidegate-state` in one directory.
+    pub fn new(config: &str) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("tidegate-")
+            .tempdir()
+            .unwrap();
+        // Whoever finds a literal secret in a file that others can read refuses it.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let house = Self {
+            dir,
+            environment: Vec::new(),
+        };
+        house.write_private("tidegate.toml", config);
+        house.write_private("vault.key", KEY);
+        #[cfg(feature = "test-clock")]
+        house.clock().set(BEGINNING.parse().unwrap()).unwrap();
+        house
+    }
+
+    /// Returns a path inside the house.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Returns the configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.path("tidegate.toml")
+    }
+
+    /// Writes a file that only we may read, over one that may be there.
+    pub fn write_private(&self, name: &str, text: &str) {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(self.path(name))
+            .unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Sets an environment variable for every program run in this house from now on.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Returns the clock of this house, which stands still until the test moves it.
+    #[cfg(feature = "test-clock")]
+    pub fn clock(&self) -> tidegate::clock::FileClock {
+        tidegate::clock::FileClock::new(self.path("clock"))
+    }
+
+    /// Prepares `tidegate --config … ARGUMENTS`, with nothing of the tester's own environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.dir.path())
+            .env("TZ", "UTC")
+            .env("LANG", "C.UTF-8")
+            .current_dir(self.dir.path())
+            .arg("--config")
+            .arg(self.config())
+            .args(arguments);
+        #[cfg(feature = "test-clock")]
+        command.env(tidegate::clock::FileClock::VARIABLE, self.path("clock"));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs the program to its end, without input.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        Running::start(self.command(arguments)).finish()
+    }
+
+    /// Starts the program; it is killed if the test ends first.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        Running::start(self.command(arguments))
+    }
+
+    /// Runs the program to its end while the house's clock goes on: for a program that waits for a
+    /// moment which only the test can bring about.
+    #[cfg(feature = "test-clock")]
+    pub fn run_as_time_passes(&self, arguments: &[&str]) -> Ran {
+        use std::time::Duration;
+
+        const STEP: Duration = Duration::from_millis(500);
+        let mut running = self.start(arguments);
+        while !running.has_ended_within(Duration::from_millis(20)) {
+            self.clock().advance(STEP).unwrap();
+        }
+        running.finish()
+    }
+
+    /// Opens the synced database as any other program would.
+    pub fn data(&self) -> Connection {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        Connection::open_with_flags(self.path("tidegate-state/tidegate.db"), flags).unwrap()
+    }
+
+    /// Returns what a query over the synced database answers.
+    pub fn rows(&self, sql: &str) -> Vec<Vec<Value>> {
+        let data = self.data();
+        let mut statement = data.prepare(sql).unwrap();
+        let columns = statement.column_count();
+        let rows = statement.query_map([], |row| (0..columns).map(|at| row.get(at)).collect());
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+}

@@ -1,0 +1,191 @@
+//! Servers we did not write, started for one test. `tests/servers/README.md` says what they are.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use url::Url;
+
+use super::TempHouse;
+use super::loopback::call;
+use super::process::Running;
+
+/// Names the file that tells which tests were left out, and why.
+const SKIPS: &str = "TIDEGATE_TEST_SKIPS";
+
+/// `oidc-provider`, a breakable line to its token endpoint, and an API with real records behind it.
+#[derive(Debug)]
+pub struct OidcServer {
+    _running: Running,
+    /// The issuer.
+    pub issuer: String,
+    /// The authorization endpoint.
+    pub authorize_url: String,
+    /// The token endpoint, at the end of the line.
+    pub token_url: String,
+    /// The API.
+    pub api: String,
+    admin: String,
+    secrets: Value,
+}
+
+impl OidcServer {
+    /// Starts the servers on the clock of `house`; `None`, and a line among the skips, if Node or
+    /// its packages are not to be had.
+    pub fn start(house: &TempHouse) -> Option<Self> {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/oidc");
+        if let Err(why) = install(&dir) {
+            skip(&format!("tests against oidc-provider: {why}"));
+            return None;
+        }
+        let mut command = Command::new("node");
+        command.arg("server.mjs").current_dir(&dir);
+        #[cfg(feature = "test-clock")]
+        command.env(tidegate::clock::FileClock::VARIABLE, house.path("clock"));
+        let mut running = Running::start(command);
+        let line = running.wait_for_line(|line| line.starts_with('{'));
+        let told: Value = serde_json::from_str(&line).unwrap();
+        let text = |name: &str| told[name].as_str().unwrap().to_owned();
+        Some(Self {
+            _running: running,
+            issuer: text("issuer"),
+            authorize_url: text("authorize_url"),
+            token_url: text("token_url"),
+            api: text("api"),
+            admin: text("admin"),
+            secrets: told["secrets"].clone(),
+        })
+    }
+
+    /// Returns the secret of a confidential client.
+    pub fn secret_of(&self, client: &str) -> &str {
+        self.secrets[client].as_str().unwrap()
+    }
+
+    /// Signs in at the provider's real pages as a person with a browser would, and returns the URL
+    /// the browser is sent back to.
+    pub fn sign_in(&self, authorize_url: &str) -> String {
+        let mut url = Url::parse(&format!("{}/sign-in", self.admin)).unwrap();
+        url.query_pairs_mut().append_pair("url", authorize_url);
+        call("POST", url.as_str(), None).json()["redirect"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// Returns the source's own truth about a record set, whole.
+    pub fn records(&self, set: &str) -> Vec<Value> {
+        array(call("GET", &format!("{}/records/{set}", self.admin), None).json())
+    }
+
+    /// Changes records at the source, or adds ones; each is named by its key.
+    pub fn change(&self, set: &str, records: &[Value]) {
+        call(
+            "POST",
+            &format!("{}/records/{set}", self.admin),
+            Some(&json!(records)),
+        )
+        .json();
+    }
+
+    /// Removes records at the source.
+    pub fn remove(&self, set: &str, keys: &[Value]) {
+        call(
+            "DELETE",
+            &format!("{}/records/{set}", self.admin),
+            Some(&json!(keys)),
+        )
+        .json();
+    }
+
+    /// Lets records arrive at the source that were held back, and returns them.
+    pub fn arrive(&self, set: &str, count: usize) -> Vec<Value> {
+        array(
+            call(
+                "POST",
+                &format!("{}/arrive/{set}?count={count}", self.admin),
+                None,
+            )
+            .json(),
+        )
+    }
+
+    /// Breaks the line for the next token requests; `line.mjs` says how it can break.
+    pub fn fail_next(&self, fault: &Value) {
+        call("POST", &format!("{}/fault", self.admin), Some(fault)).json();
+    }
+
+    /// Mends the line.
+    pub fn heal(&self) {
+        call("POST", &format!("{}/heal", self.admin), None).json();
+    }
+
+    /// Returns the token requests, in the order they came.
+    pub fn ledger(&self) -> Vec<Value> {
+        array(call("GET", &format!("{}/ledger", self.admin), None).json())
+    }
+}
+
+fn array(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(values) => values,
+        other => panic!("expected an array, found {other}"),
+    }
+}
+
+/// Installs the packages that the lock file names, unless they are there: once, whatever the number
+/// of tests that start at the same time.
+fn install(dir: &Path) -> Result<(), String> {
+    works(Command::new("node").arg("--version")).map_err(|why| format!("node {why}"))?;
+    let guard = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm-oidc.lock"))
+        .map_err(|error| error.to_string())?;
+    guard.lock().map_err(|error| error.to_string())?;
+    if is_installed(dir) {
+        return Ok(());
+    }
+    works(
+        Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(dir),
+    )
+    .map_err(|why| format!("npm ci {why}"))
+}
+
+/// npm writes its own copy of the lock file last, so a broken installation has none.
+fn is_installed(dir: &Path) -> bool {
+    let modified = |path: PathBuf| fs::metadata(path).and_then(|found| found.modified());
+    let asked = modified(dir.join("package-lock.json"));
+    let found = modified(dir.join("node_modules/.package-lock.json"));
+    matches!((asked, found), (Ok(asked), Ok(found)) if found >= asked)
+}
+
+fn works(command: &mut Command) -> Result<(), String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|_| "is not installed".to_owned())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let line = said
+        .lines()
+        .find(|line| line.contains("error"))
+        .unwrap_or("without a word");
+    Err(format!("failed: {line}"))
+}
+
+/// Tells that something was left out, to the person who looks at the test and to `./test`.
+fn skip(what: &str) {
+    eprintln!("left out: {what}");
+    if let Some(path) = std::env::var_os(SKIPS) {
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .unwrap();
+        writeln!(file, "{what}").unwrap();
+    }
+}
