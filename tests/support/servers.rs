@@ -15,6 +15,9 @@ use super::process::Running;
 /// Names the file that tells which tests were left out, and why.
 const SKIPS: &str = "TIDEGATE_TEST_SKIPS";
 
+/// The oldest Node that `oidc-provider` runs on.
+const OLDEST_NODE: u32 = 20;
+
 /// `oidc-provider`, a breakable line to its token endpoint, and an API with real records behind it.
 #[derive(Debug)]
 pub struct OidcServer {
@@ -138,7 +141,19 @@ fn array(value: Value) -> Vec<Value> {
 /// Installs the packages that the lock file names, unless they are there: once, whatever the number
 /// of tests that start at the same time.
 fn install(dir: &Path) -> Result<(), String> {
-    works(Command::new("node").arg("--version")).map_err(|why| format!("node {why}"))?;
+    let version =
+        works(Command::new("node").arg("--version")).map_err(|why| format!("node {why}"))?;
+    let major = version
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .and_then(|it| it.parse().ok());
+    if major.is_none_or(|major: u32| major < OLDEST_NODE) {
+        return Err(format!(
+            "node {OLDEST_NODE} or newer is needed, found {}",
+            version.trim()
+        ));
+    }
     let guard = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm-oidc.lock"))
         .map_err(|error| error.to_string())?;
     guard.lock().map_err(|error| error.to_string())?;
@@ -150,6 +165,7 @@ fn install(dir: &Path) -> Result<(), String> {
             .args(["ci", "--no-audit", "--no-fund"])
             .current_dir(dir),
     )
+    .map(drop)
     .map_err(|why| format!("npm ci {why}"))
 }
 
@@ -161,13 +177,14 @@ fn is_installed(dir: &Path) -> bool {
     matches!((asked, found), (Ok(asked), Ok(found)) if found >= asked)
 }
 
-fn works(command: &mut Command) -> Result<(), String> {
+/// Runs a command and returns its answer, or why there is none.
+fn works(command: &mut Command) -> Result<String, String> {
     let output = command
         .stdin(Stdio::null())
         .output()
         .map_err(|_| "is not installed".to_owned())?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let line = said
