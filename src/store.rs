@@ -258,6 +258,22 @@ impl Store {
         }
     }
 
+    /// Moves everything from the log into the database file and empties the log, so that what was
+    /// deleted is gone from the disk. A reader that still looks at old pages keeps them in the log.
+    ///
+    /// # Errors
+    /// If the log could not be moved.
+    pub async fn truncate_log(&self) -> Result<(), Error> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let truncated = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            // As in `write`: nobody may be waiting any more.
+            let _ = answer.send(truncated.map_err(Error::from));
+        });
+        self.jobs.send(job).await.map_err(|_| Error::Closed)?;
+        answered.await.map_err(|_| Error::Closed)?
+    }
+
     fn readers(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,3 +1,9 @@
+-- Facts of this vault: its identity, which is part of every seal.
+CREATE TABLE facts (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
+
 -- Which keys this vault has known. The check value tells a wrong key from damage.
 CREATE TABLE root_keys (
     key_id      INTEGER PRIMARY KEY,
@@ -5,11 +11,14 @@ CREATE TABLE root_keys (
     created_at  TEXT NOT NULL
 ) STRICT;
 
--- One random data key per connection, wrapped by the root key.
+-- Random keys, wrapped by the root key. Each login of a connection makes a new one and drops the
+-- old: a dropped key erases all it sealed.
 CREATE TABLE data_keys (
-    connection TEXT NOT NULL PRIMARY KEY,
-    key_id     INTEGER NOT NULL REFERENCES root_keys,
-    wrapped    BLOB NOT NULL
+    data_key   INTEGER PRIMARY KEY AUTOINCREMENT,
+    connection TEXT NOT NULL,
+    root_key   INTEGER NOT NULL REFERENCES root_keys,
+    wrapped    BLOB NOT NULL,
+    created_at TEXT NOT NULL
 ) STRICT;
 
 -- The tokens of each connection and account, and nothing else: no other writer races a rotation.
@@ -17,45 +26,50 @@ CREATE TABLE credentials (
     connection         TEXT NOT NULL,
     account            TEXT NOT NULL DEFAULT '',
     generation         INTEGER NOT NULL,
-    access_token       BLOB,
-    refresh_token      BLOB,
+    data_key           INTEGER NOT NULL REFERENCES data_keys,
+    access_token       BLOB NOT NULL,
+    refresh_token      BLOB,              -- NULL if the server gave none
     issued_at          TEXT NOT NULL,     -- when the request was sent that brought them
-    expires_at         TEXT,              -- of the access token; NULL if the server never says
-    refresh_expires_at TEXT,
-    scope              TEXT,
+    expires_at         TEXT,              -- of the access token; NULL if it lasts until refused
+    refresh_expires_at TEXT,              -- NULL if the server does not say
+    rotates            INTEGER NOT NULL,  -- 1 once a refresh has brought a new refresh token
+    scope              TEXT,              -- as granted, if the server says
     PRIMARY KEY (connection, account)
 ) STRICT;
 
 -- Every exchange with a token endpoint: written before the request is sent, closed by its outcome.
+-- An attempt that may have spent its refresh token stays open until a definite answer, and every
+-- further try of that token is counted here before it is sent.
 CREATE TABLE refreshes (
     attempt     INTEGER PRIMARY KEY AUTOINCREMENT,
     connection  TEXT NOT NULL,
     account     TEXT NOT NULL DEFAULT '',
-    generation  INTEGER NOT NULL,         -- the one being spent
-    fingerprint BLOB,                     -- a keyed digest of the refresh token being spent
     kind        TEXT NOT NULL,            -- refresh, code, client_credentials
-    intent_at   TEXT NOT NULL,
-    tries       INTEGER NOT NULL DEFAULT 0,
+    generation  INTEGER NOT NULL,         -- the one being spent
+    data_key    INTEGER NOT NULL,         -- seals the answer
+    fingerprint BLOB,                     -- a keyed digest of the refresh token being spent
+    started_at  TEXT NOT NULL,
+    tries       INTEGER NOT NULL,
+    tried_at    TEXT NOT NULL,            -- when the last try was about to be sent
+    doubt_at    TEXT,                     -- since when the refresh token may be spent
     ended_at    TEXT,
-    outcome     TEXT,                     -- committed, too_early, refused, not_sent, in_doubt
+    outcome     TEXT,                     -- committed, not_sent, too_early, transient, configuration,
+                                          -- unclassified, refused, lost, superseded
     detail      TEXT
 ) STRICT;
 CREATE INDEX refreshes_open ON refreshes (connection, account) WHERE ended_at IS NULL;
 
--- What is known of a connection besides its tokens.
+-- How a connection stands, besides its tokens.
 CREATE TABLE states (
     connection TEXT NOT NULL,
     account    TEXT NOT NULL DEFAULT '',
-    state      TEXT NOT NULL,             -- ok, backing_off, in_doubt, needs_login, client_rejected, needs_attention, logged_out
+    state      TEXT NOT NULL,             -- ok, backing_off, in_doubt, needs_login, client_rejected, needs_attention
     reason     TEXT,
+    detail     TEXT,
     since      TEXT NOT NULL,
-    next_at    TEXT,
-    failures   INTEGER NOT NULL DEFAULT 0,
+    next_at    TEXT,                      -- nothing is sent before
+    failures   INTEGER NOT NULL,          -- in a row
+    written_at TEXT NOT NULL,
+    rejected   BLOB,                      -- a keyed digest of the configuration that was rejected
     PRIMARY KEY (connection, account)
-) STRICT;
-
--- Facts of this vault: its identity, which is part of every seal.
-CREATE TABLE facts (
-    name  TEXT NOT NULL PRIMARY KEY,
-    value TEXT NOT NULL
 ) STRICT;

@@ -1,0 +1,59 @@
+//! Keeps every connection signed in.
+//!
+//! The words of the room: an [`AccessToken`] is what a request carries; the *credential* behind it
+//! stands sealed in the [`vault`]; `grant` knows how tokens are asked for and answered; the
+//! `Keeper` asks at the right moment, once, and never loses what it was given; `login` lets a
+//! person grant access in the first place.
+
+mod grant;
+mod rescue;
+mod standing;
+#[cfg(test)]
+mod testing;
+pub mod vault;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+pub use standing::{Reason, State};
+
+use crate::config::Name;
+use crate::secret::Secret;
+
+/// What a request to a source carries.
+#[derive(Debug, Clone)]
+pub struct AccessToken {
+    /// The token.
+    pub token: Secret,
+    /// Which credential of the connection it belongs to; 0 for a token that does not change.
+    pub generation: u64,
+    /// When it ends; `None` if it lasts until it is refused.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Everything that is known of a connection's credential, to be shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct Health {
+    /// The connection.
+    pub connection: Name,
+    /// How it stands.
+    pub state: State,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// What the server or the system said about it, made fit to show.
+    pub detail: Option<String>,
+    /// Since when it stands so.
+    pub since: Option<Timestamp>,
+    /// When something is tried again.
+    pub next_at: Option<Timestamp>,
+    /// The credential's number; 0 if there is none.
+    pub generation: u64,
+    /// When the access token ends.
+    pub expires_at: Option<Timestamp>,
+    /// When the refresh token ends, if that is known.
+    pub refresh_expires_at: Option<Timestamp>,
+    /// When the next refresh is due by itself.
+    pub next_refresh_at: Option<Timestamp>,
+    /// The scope that was granted, if the server said.
+    pub scope: Option<String>,
+}

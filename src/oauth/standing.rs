@@ -1,0 +1,135 @@
+//! How a connection stands, in words that the vault keeps and a person is shown.
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::seal;
+
+/// Declares a closed set of words, each with the spelling it has in the vault and in JSON.
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// Returns the word.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// Reads the word.
+            pub(super) fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// How a connection stands.
+    State {
+        /// Signed in.
+        Ok = "ok",
+        /// A token request is under way.
+        Refreshing = "refreshing",
+        /// The last refresh did not work; it is tried again later.
+        BackingOff = "backing_off",
+        /// The answer to a refresh was lost, so the refresh token may be spent.
+        InDoubt = "in_doubt",
+        /// A person must sign in.
+        NeedsLogin = "needs_login",
+        /// The server refuses the client, or the way it asks.
+        ClientRejected = "client_rejected",
+        /// The server refuses without saying why, or the credential cannot be read.
+        NeedsAttention = "needs_attention",
+    }
+}
+
+words! {
+    /// Why a connection stands as it does.
+    Reason {
+        /// Nobody has signed in yet.
+        NeverSignedIn = "never_signed_in",
+        /// Somebody signed out.
+        LoggedOut = "logged_out",
+        /// The server gave no refresh token, and the access token has ended.
+        NoRefreshToken = "no_refresh_token",
+        /// The server refused the refresh token.
+        Refused = "refused",
+        /// The server refused the refresh token once, and is asked once more.
+        RefusedOnce = "refused_once",
+        /// The server refused the refresh token after an answer was lost: the lost answer had
+        /// brought the next one.
+        RotationAnswerLost = "rotation_answer_lost",
+        /// An answer was lost, or the program ended before it came.
+        AnswerLost = "answer_lost",
+        /// The server could not be reached.
+        Unreachable = "unreachable",
+        /// The server said that it is too early.
+        TooEarly = "too_early",
+        /// The server has trouble, or wants fewer requests.
+        ServerTrouble = "server_trouble",
+        /// The server refused without a word we know.
+        Unclassified = "unclassified",
+        /// The server refuses the client, or the way it asks.
+        Configuration = "configuration",
+        /// The client's secret could not be read.
+        SecretMissing = "secret_missing",
+        /// The vault could not be written, so nothing was sent.
+        VaultUnwritable = "vault_unwritable",
+        /// The sealed credential cannot be opened.
+        Unreadable = "unreadable",
+    }
+}
+
+/// How a connection stands, as the vault keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub state: State,
+    pub reason: Option<Reason>,
+    /// What the server or the system said, made fit to show.
+    pub detail: Option<String>,
+    pub since: Timestamp,
+    /// Nothing is sent before.
+    pub next_at: Option<Timestamp>,
+    /// How many tries in a row did not work.
+    pub failures: u32,
+    /// A digest of the configuration that the server rejected: another one is tried at once.
+    pub rejected: Option<[u8; seal::KEY]>,
+    /// When this was written, by which a clock that was set back is noticed.
+    pub written_at: Timestamp,
+}
+
+impl Standing {
+    /// Everything works.
+    pub(super) fn ok(at: Timestamp) -> Self {
+        Self {
+            state: State::Ok,
+            reason: None,
+            detail: None,
+            since: at,
+            next_at: None,
+            failures: 0,
+            rejected: None,
+            written_at: at,
+        }
+    }
+
+    /// A person must sign in.
+    pub(super) fn needs_login(reason: Reason, detail: Option<String>, at: Timestamp) -> Self {
+        Self {
+            state: State::NeedsLogin,
+            reason: Some(reason),
+            detail,
+            ..Self::ok(at)
+        }
+    }
+}

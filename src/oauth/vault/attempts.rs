@@ -1,0 +1,507 @@
+//! Exchanges with token endpoints, written down before they are sent.
+
+use std::io;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{ACCOUNT, Error, Keys, Vault, drop_unused_keys, unreadable};
+use crate::config::Name;
+use crate::oauth::rescue::Rescue;
+use crate::oauth::standing::{Reason, Standing, State};
+use crate::seal::{self, DataKey, Place};
+use crate::store::Tx;
+
+/// How many closed attempts are kept for a person to look at.
+const KEPT: u32 = 1_000;
+
+/// What an exchange spends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::oauth) enum Kind {
+    /// A refresh token.
+    Refresh,
+    /// An authorization code.
+    Code,
+    /// Nothing: it may be repeated at will.
+    ClientCredentials,
+}
+
+impl Kind {
+    pub(in crate::oauth) fn as_str(self) -> &'static str {
+        match self {
+            Self::Refresh => "refresh",
+            Self::Code => "code",
+            Self::ClientCredentials => "client_credentials",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        [Self::Refresh, Self::Code, Self::ClientCredentials]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+    }
+
+    /// Returns true if what is spent cannot be had again, so that the answer must not be lost.
+    fn is_single_use(self) -> bool {
+        self != Self::ClientCredentials
+    }
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::oauth) enum Outcome {
+    NotSent,
+    TooEarly,
+    Transient,
+    Configuration,
+    Unclassified,
+    Refused,
+    /// No answer, and no use in asking again.
+    Lost,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSent => "not_sent",
+            Self::TooEarly => "too_early",
+            Self::Transient => "transient",
+            Self::Configuration => "configuration",
+            Self::Unclassified => "unclassified",
+            Self::Refused => "refused",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// What is about to be sent.
+pub(in crate::oauth) struct Intent {
+    pub connection: Name,
+    pub kind: Kind,
+    /// The generation to be spent; a login and a client's own grant build on whatever is there.
+    pub generation: Option<u64>,
+    /// A digest of the refresh token to be spent.
+    pub fingerprint: Option<[u8; seal::KEY]>,
+    pub at: Timestamp,
+}
+
+/// An exchange that is written down.
+#[derive(Clone)]
+pub(in crate::oauth) struct Attempt {
+    pub id: i64,
+    pub connection: Name,
+    pub kind: Kind,
+    /// The generation being spent.
+    pub generation: u64,
+    pub tries: u32,
+    /// When the last try was about to be sent.
+    pub tried_at: Timestamp,
+    /// Since when what is spent may be gone.
+    pub doubt_at: Option<Timestamp>,
+    /// Seals the answer.
+    pub key: DataKey,
+}
+
+impl Vault {
+    /// Writes down what is about to be sent and reserves the disk its answer needs, durably.
+    pub(in crate::oauth) async fn begin(&self, intent: Intent) -> Result<Attempt, Error> {
+        let (keys, rescue) = (self.keys.clone(), self.rescue.clone());
+        self.store
+            .write(move |tx| {
+                let attempt = keys.begin(tx, intent)?;
+                if attempt.kind.is_single_use() {
+                    // Inside the transaction, so that neither is ever there without the other; a
+                    // file whose commit failed is found at the next start and removed.
+                    rescue
+                        .reserve(attempt.id)
+                        .map_err(|source| failed(&rescue, source))?;
+                }
+                Ok(attempt)
+            })
+            .await
+    }
+
+    /// Writes down that the same thing is about to be sent once more, although it may be spent.
+    pub(in crate::oauth) async fn again(
+        &self,
+        attempt: &Attempt,
+        at: Timestamp,
+    ) -> Result<Attempt, Error> {
+        let (rescue, mut attempt) = (self.rescue.clone(), attempt.clone());
+        self.store
+            .write(move |tx| {
+                let written = tx
+                    .prepare_cached(
+                        "UPDATE refreshes
+                         SET tries = tries + 1, tried_at = ?2, doubt_at = coalesce(doubt_at, ?2)
+                         WHERE attempt = ?1 AND ended_at IS NULL",
+                    )?
+                    .execute(params![attempt.id, at.to_string()])?;
+                if written != 1 {
+                    return Err(Error::Conflict {
+                        connection: attempt.connection.to_string(),
+                    });
+                }
+                rescue
+                    .reserve(attempt.id)
+                    .map_err(|source| failed(&rescue, source))?;
+                attempt.tries += 1;
+                attempt.tried_at = at;
+                attempt.doubt_at.get_or_insert(at);
+                Ok(attempt)
+            })
+            .await
+    }
+
+    /// Writes down that what `attempt` spent may be gone.
+    pub(in crate::oauth) async fn doubt(
+        &self,
+        attempt: &Attempt,
+        standing: Standing,
+    ) -> Result<(), Error> {
+        let attempt = attempt.clone();
+        self.store
+            .write(move |tx| {
+                tx.prepare_cached(
+                    "UPDATE refreshes SET doubt_at = coalesce(doubt_at, ?2), detail = ?3
+                     WHERE attempt = ?1 AND ended_at IS NULL",
+                )?
+                .execute(params![
+                    attempt.id,
+                    standing.written_at.to_string(),
+                    standing.detail
+                ])?;
+                stand(tx, attempt.connection.as_str(), &standing)
+            })
+            .await
+    }
+
+    /// Closes `attempt`, which brought nothing, and gives its reserve back.
+    ///
+    /// The standing of the connection changes with it if there is one to write.
+    pub(in crate::oauth) async fn close(
+        &self,
+        attempt: &Attempt,
+        outcome: Outcome,
+        detail: Option<String>,
+        standing: Option<Standing>,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let closed = attempt.clone();
+        self.store
+            .write(move |tx| {
+                end(tx, closed.id, outcome.as_str(), detail.as_deref(), at)?;
+                drop_unused_keys(tx, closed.connection.as_str())?;
+                match standing {
+                    Some(standing) => stand(tx, closed.connection.as_str(), &standing),
+                    None => Ok(()),
+                }
+            })
+            .await?;
+        self.discard(attempt.id).await
+    }
+
+    /// Writes down how a connection stands.
+    pub(in crate::oauth) async fn stand(
+        &self,
+        connection: &Name,
+        standing: Standing,
+    ) -> Result<(), Error> {
+        let connection = connection.clone();
+        self.store
+            .write(move |tx| stand(tx, connection.as_str(), &standing))
+            .await
+    }
+
+    /// Returns how a connection stands, if that was ever written down.
+    pub(in crate::oauth) async fn standing(
+        &self,
+        connection: &Name,
+    ) -> Result<Option<Standing>, Error> {
+        let connection = connection.clone();
+        self.store
+            .read(move |conn| standing(conn, connection.as_str()))
+            .await
+    }
+
+    /// Returns the attempts of `connection` that no definite answer has closed, oldest first.
+    pub(in crate::oauth) async fn left_open(
+        &self,
+        connection: &Name,
+    ) -> Result<Vec<Attempt>, Error> {
+        let (keys, connection) = (self.keys.clone(), connection.clone());
+        self.store
+            .read(move |conn| keys.left_open(conn, &connection))
+            .await
+    }
+
+    /// Removes reserved files that no open attempt owns: the answer in them stands in the vault,
+    /// or was never asked for.
+    pub(in crate::oauth) async fn sweep(&self, now: Timestamp) -> Result<(), Error> {
+        let listed = self.on_disk(move |rescue| rescue.list(now)).await?;
+        let unowned = self
+            .store
+            .read(move |conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT 1 FROM refreshes WHERE attempt = ?1 AND ended_at IS NULL",
+                )?;
+                let mut unowned = Vec::new();
+                for attempt in listed {
+                    if !statement.exists([attempt])? {
+                        unowned.push(attempt);
+                    }
+                }
+                Ok::<_, Error>(unowned)
+            })
+            .await?;
+        for attempt in unowned {
+            self.discard(attempt).await?;
+        }
+        Ok(())
+    }
+
+    /// Seals an answer into the reserve of `attempt`, durably.
+    pub(in crate::oauth) async fn keep_answer(
+        &self,
+        attempt: &Attempt,
+        body: &[u8],
+    ) -> Result<(), Error> {
+        let place = self.keys.answer_place(attempt);
+        let record = attempt.key.seal(&place, body).map_err(Error::Seal)?;
+        let id = attempt.id;
+        self.on_disk(move |rescue| rescue.keep(id, &record)).await
+    }
+
+    /// Returns the answer that was kept for `attempt`, if it is there and whole.
+    pub(in crate::oauth) async fn kept_answer(
+        &self,
+        attempt: &Attempt,
+    ) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, Error> {
+        let id = attempt.id;
+        let record = self.on_disk(move |rescue| rescue.read(id)).await?;
+        let place = self.keys.answer_place(attempt);
+        // A record that a power cut tore is no answer: the attempt stays in doubt.
+        Ok(record.and_then(|record| attempt.key.unseal(&place, &record).ok()))
+    }
+
+    /// Puts an answer nobody could read where a later try does not overwrite it.
+    pub(in crate::oauth) async fn set_aside(
+        &self,
+        attempt: &Attempt,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let id = attempt.id;
+        self.on_disk(move |rescue| rescue.set_aside(id, at)).await
+    }
+
+    /// Gives the reserve of an attempt back.
+    pub(in crate::oauth) async fn discard(&self, attempt: i64) -> Result<(), Error> {
+        self.on_disk(move |rescue| rescue.remove(attempt)).await
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Rescue) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let rescue = self.rescue.clone();
+        let done = tokio::task::spawn_blocking(move || work(&rescue)).await;
+        done.unwrap_or_else(|ended| Err(io::Error::other(ended)))
+            .map_err(|source| failed(&self.rescue, source))
+    }
+}
+
+impl Keys {
+    fn begin(&self, tx: &Tx<'_>, intent: Intent) -> Result<Attempt, Error> {
+        let connection = intent.connection.as_str();
+        let present: Option<(i64, u32)> = tx
+            .prepare_cached(
+                "SELECT generation, data_key FROM credentials WHERE connection = ?1 AND account = ?2",
+            )?
+            .query_row([connection, ACCOUNT], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let generation = match present {
+            Some((generation, _)) => generation.cast_unsigned(),
+            None => highest(tx, connection)?,
+        };
+        if intent.generation.is_some_and(|spent| spent != generation) {
+            return Err(Error::Conflict {
+                connection: connection.to_owned(),
+            });
+        }
+        let key = match (present, intent.kind) {
+            (Some((_, id)), Kind::Refresh) => self.data_key(tx, connection, id)?,
+            (Some((_, id)), Kind::ClientCredentials) => match self.data_key(tx, connection, id) {
+                // What cannot be opened is replaced: nothing is lost with it.
+                Err(Error::Unreadable { .. }) => self.new_data_key(tx, connection, intent.at)?,
+                key => key?,
+            },
+            // A login starts with a key of its own, and so ends what older ones have sealed.
+            (None, _) | (_, Kind::Code) => self.new_data_key(tx, connection, intent.at)?,
+        };
+        tx.prepare_cached(
+            "INSERT INTO refreshes (connection, account, kind, generation, data_key, fingerprint,
+                 started_at, tries, tried_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?7)",
+        )?
+        .execute(params![
+            connection,
+            ACCOUNT,
+            intent.kind.as_str(),
+            generation.cast_signed(),
+            key.id(),
+            intent.fingerprint,
+            intent.at.to_string(),
+        ])?;
+        let id = tx.last_insert_rowid();
+        tx.prepare_cached("DELETE FROM refreshes WHERE ended_at IS NOT NULL AND attempt < ?1")?
+            .execute([id - i64::from(KEPT)])?;
+        Ok(Attempt {
+            id,
+            connection: intent.connection,
+            kind: intent.kind,
+            generation,
+            tries: 1,
+            tried_at: intent.at,
+            doubt_at: None,
+            key,
+        })
+    }
+
+    fn left_open(&self, conn: &Connection, connection: &Name) -> Result<Vec<Attempt>, Error> {
+        let damaged = || unreadable(connection.as_str(), "attempt");
+        let mut statement = conn.prepare_cached(
+            "SELECT attempt, kind, generation, data_key, tries, tried_at, doubt_at FROM refreshes
+             WHERE connection = ?1 AND account = ?2 AND ended_at IS NULL ORDER BY attempt",
+        )?;
+        let mut rows = statement.query([connection.as_str(), ACCOUNT])?;
+        let mut attempts = Vec::new();
+        while let Some(row) = rows.next()? {
+            let kind: String = row.get(1)?;
+            let tried_at: String = row.get(5)?;
+            let doubt_at: Option<String> = row.get(6)?;
+            attempts.push(Attempt {
+                id: row.get(0)?,
+                connection: connection.clone(),
+                kind: Kind::from_word(&kind).ok_or_else(damaged)?,
+                generation: row.get::<_, i64>(2)?.cast_unsigned(),
+                key: self.data_key(conn, connection.as_str(), row.get(3)?)?,
+                tries: row.get(4)?,
+                tried_at: tried_at.parse().map_err(|_| damaged())?,
+                doubt_at: doubt_at
+                    .map(|at| at.parse())
+                    .transpose()
+                    .map_err(|_| damaged())?,
+            });
+        }
+        Ok(attempts)
+    }
+
+    fn answer_place<'a>(&'a self, attempt: &'a Attempt) -> Place<'a> {
+        let place = self.place(attempt.connection.as_str(), "answer", attempt.generation);
+        Place {
+            table: "rescue",
+            ..place
+        }
+    }
+}
+
+/// Closes `attempt` and whatever else of its connection was open: the new credential ends it.
+pub(super) fn close_committed(tx: &Tx<'_>, attempt: &Attempt, at: Timestamp) -> Result<(), Error> {
+    end(tx, attempt.id, "committed", None, at)?;
+    supersede(tx, attempt.connection.as_str(), at).map(|_| ())
+}
+
+/// Closes every open attempt of `connection`, and returns them.
+pub(super) fn supersede(tx: &Tx<'_>, connection: &str, at: Timestamp) -> Result<Vec<i64>, Error> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE refreshes SET ended_at = ?2, outcome = 'superseded'
+         WHERE connection = ?1 AND ended_at IS NULL RETURNING attempt",
+    )?;
+    let attempts = statement.query_map(params![connection, at.to_string()], |row| row.get(0))?;
+    Ok(attempts.collect::<Result<_, _>>()?)
+}
+
+/// Writes down how a connection stands.
+pub(super) fn stand(tx: &Tx<'_>, connection: &str, standing: &Standing) -> Result<(), Error> {
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO states
+             (connection, account, state, reason, detail, since, next_at, failures, rejected, written_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?
+    .execute(params![
+        connection,
+        ACCOUNT,
+        standing.state.as_str(),
+        standing.reason.map(Reason::as_str),
+        standing.detail,
+        standing.since.to_string(),
+        standing.next_at.map(|at| at.to_string()),
+        standing.failures,
+        standing.rejected,
+        standing.written_at.to_string(),
+    ])?;
+    Ok(())
+}
+
+fn standing(conn: &Connection, connection: &str) -> Result<Option<Standing>, Error> {
+    let mut statement = conn.prepare_cached(
+        "SELECT state, reason, detail, since, next_at, failures, rejected, written_at
+         FROM states WHERE connection = ?1 AND account = ?2",
+    )?;
+    let mut rows = statement.query([connection, ACCOUNT])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let damaged = || unreadable(connection, "state");
+    let state: String = row.get(0)?;
+    let reason: Option<String> = row.get(1)?;
+    let since: String = row.get(3)?;
+    let next_at: Option<String> = row.get(4)?;
+    let written_at: String = row.get(7)?;
+    Ok(Some(Standing {
+        state: State::from_word(&state).ok_or_else(damaged)?,
+        reason: reason.and_then(|reason| Reason::from_word(&reason)),
+        detail: row.get(2)?,
+        since: since.parse().map_err(|_| damaged())?,
+        next_at: next_at
+            .map(|at| at.parse())
+            .transpose()
+            .map_err(|_| damaged())?,
+        failures: row.get(5)?,
+        rejected: row.get(6)?,
+        written_at: written_at.parse().map_err(|_| damaged())?,
+    }))
+}
+
+fn end(
+    tx: &Tx<'_>,
+    attempt: i64,
+    outcome: &str,
+    detail: Option<&str>,
+    at: Timestamp,
+) -> Result<(), Error> {
+    tx.prepare_cached(
+        "UPDATE refreshes SET ended_at = ?2, outcome = ?3, detail = ?4
+         WHERE attempt = ?1 AND ended_at IS NULL",
+    )?
+    .execute(params![attempt, at.to_string(), outcome, detail])?;
+    Ok(())
+}
+
+/// Returns the highest generation `connection` has had, as far as its attempts tell.
+fn highest(tx: &Tx<'_>, connection: &str) -> Result<u64, Error> {
+    let highest: i64 = tx
+        .prepare_cached(
+            "SELECT coalesce(max(generation + 1), 0) FROM refreshes
+             WHERE connection = ?1 AND account = ?2 AND outcome = 'committed'",
+        )?
+        .query_row([connection, ACCOUNT], |row| row.get(0))?;
+    Ok(highest.cast_unsigned())
+}
+
+fn failed(rescue: &Rescue, source: io::Error) -> Error {
+    Error::Rescue {
+        path: rescue.directory().to_owned(),
+        source,
+    }
+}
