@@ -6,6 +6,7 @@ pub mod lock;
 pub mod oauth;
 pub mod record;
 pub mod remedy;
+pub mod sandbox;
 pub mod scheduler;
 pub mod seal;
 pub mod secret;
