@@ -9,14 +9,23 @@ mod connection;
 mod environment;
 mod flow;
 mod key;
+mod keys;
+mod mask;
+mod places;
 mod reader;
 mod report;
 mod schedule;
+mod templates;
+mod units;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use catalogue::{Provider, Variable, providers};
 pub use connection::{
     Auth, BodyFormat, Budget, ClientAuth, Connection, ErrorRule, Grant, Meaning, OAuth,
     RefreshPolicy, RefreshWindow, RetryInDoubt,
@@ -27,7 +36,7 @@ pub use flow::{
     Total,
 };
 pub use key::{KeyError, KeySource, SecretError, SecretSource, read_key, read_key_in};
-pub use report::Report;
+pub use report::{Problem, Report};
 pub use schedule::Schedule;
 
 /// The configuration as meant.
@@ -129,5 +138,13 @@ impl std::borrow::Borrow<str> for Name {
 /// # Errors
 /// Every problem of the file, in one report.
 pub fn load(path: &Path) -> Result<Config, Report> {
-    check::load(path)
+    check::load(path, &Environment::Process)
+}
+
+/// Reads and checks the configuration as [`load`] does, with the variables of `environment`.
+///
+/// # Errors
+/// Every problem of the file, in one report.
+pub fn load_in(path: &Path, environment: &Environment) -> Result<Config, Report> {
+    check::load(path, environment)
 }

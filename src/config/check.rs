@@ -1,5 +1,238 @@
 //! From the file to a checked configuration.
-use super::{Config, Report};
-pub(super) fn load(_path: &std::path::Path) -> Result<Config, Report> {
-    Err(Report {})
+
+use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use super::connection::{self, Connection};
+use super::flow::Flow;
+use super::flow::read::{self as flow, Connections};
+use super::key::read_key_in;
+use super::places::Places;
+use super::reader::{Findings, Item, Table};
+use super::report::{Problem, Report, place};
+use super::{Config, Environment, KeySource, Name, keys};
+
+/// The longest configuration file: thousands of flows fit, a log given by mistake does not.
+const LONGEST: u64 = 1 << 20;
+/// How many flows run at once unless the file says otherwise: enough to keep a source waiting for
+/// another, few enough for a small machine.
+const CONCURRENT: u64 = 4;
+/// What `max_concurrent` may be.
+const CONCURRENCY: RangeInclusive<u64> = 1..=64;
+/// How long runs are kept unless the file says otherwise: a quarter year, for what happens monthly.
+const KEEP_RUNS: Duration = Duration::from_secs(90 * 86_400);
+/// What `keep_runs` may be.
+const KEPT: RangeInclusive<Duration> =
+    Duration::from_secs(3_600)..=Duration::from_secs(100 * 366 * 86_400);
+/// The data's file in the state directory.
+const DATABASE: &str = "tidegate.db";
+
+/// Reads and checks the file at `path`.
+pub(super) fn load(path: &Path, environment: &Environment) -> Result<Config, Report> {
+    let unread = |problem| Report::unread(path, problem);
+    let (bytes, facts) = contents(path).map_err(unread)?;
+    let source = match String::from_utf8(bytes) {
+        Ok(source) => source,
+        Err(error) => return Err(not_text(path, &error)),
+    };
+    let absolute = std::path::absolute(path).map_err(|error| {
+        unread(Problem::whole(format!(
+            "could not find `{}`: {error}",
+            path.display()
+        )))
+    })?;
+    let places = Places::of(&absolute, &facts, environment);
+
+    let (table, syntax) = DeTable::parse_recoverable(&source);
+    let findings = Findings::new(&source);
+    let read = config(
+        absolute.clone(),
+        &Table::root(&findings, table.get_ref()),
+        &places,
+    );
+    let key = read.as_ref().map(|read| &read.key);
+    if let Some(warning) = key.and_then(|key| doubtful_key(key, environment)) {
+        findings.warn(0, warning);
+    }
+
+    let (mut problems, warnings, secrets) = findings.into_parts();
+    if !syntax.is_empty() {
+        let errors: Vec<Problem> = syntax
+            .iter()
+            .map(|error| syntax_problem(&source, error))
+            .collect();
+        // What follows from a syntax error is no problem of its own.
+        problems.retain(|problem| !problem.absence && !near(&source, problem, &errors));
+        problems.extend(errors);
+    }
+    match read {
+        Some(mut config) if problems.is_empty() => {
+            let place = |at| format!("{}:{}", path.display(), place(&source, at).0);
+            config.warnings = warnings
+                .into_iter()
+                .map(|(at, text)| format!("{}: {text}", place(at)))
+                .collect();
+            Ok(config)
+        }
+        _ => Err(Report::new(path, &source, &secrets, problems)),
+    }
+}
+
+/// Reads the file, and what the system knows of it, from one open file.
+fn contents(path: &Path) -> Result<(Vec<u8>, Metadata), Problem> {
+    let shown = path.display();
+    let failed = |error: io::Error| {
+        let help = match error.kind() {
+            io::ErrorKind::NotFound => "name the file with `--config`, or copy config.example.toml",
+            io::ErrorKind::PermissionDenied => "the user this runs as must be able to read it",
+            _ => "",
+        };
+        let problem = Problem::whole(format!("could not read {shown}: {error}"));
+        if help.is_empty() {
+            problem
+        } else {
+            problem.help(help)
+        }
+    };
+    let mut file = File::open(path).map_err(failed)?;
+    let facts = file.metadata().map_err(failed)?;
+    if !facts.is_file() {
+        return Err(Problem::whole(format!(
+            "could not read {shown}: it is not a regular file"
+        )));
+    }
+    let mut bytes = Vec::new();
+    file.by_ref()
+        .take(LONGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(Problem::whole(format!(
+            "could not read {shown}: it is longer than 1 MiB"
+        )));
+    }
+    Ok((bytes, facts))
+}
+
+fn not_text(path: &Path, error: &std::string::FromUtf8Error) -> Report {
+    let at = error.utf8_error().valid_up_to();
+    let source = String::from_utf8_lossy(error.as_bytes());
+    let problem = Problem::at(at..at + '\u{fffd}'.len_utf8(), "the file is not UTF-8 text");
+    let problem = problem.label("this byte").help("save the file as UTF-8");
+    Report::new(path, &source, &[], vec![problem])
+}
+
+/// Makes a problem of an error of the TOML parser.
+fn syntax_problem(source: &str, error: &toml::de::Error) -> Problem {
+    let span = error.span().unwrap_or_default();
+    // The parser points between letters; a caret needs one to stand under.
+    let end = span
+        .end
+        .max(source.ceil_char_boundary((span.start + 1).min(source.len())));
+    let (what, expected) = match error.message().split_once(", expected ") {
+        Some((what, expected)) => (what, format!("expected {expected}")),
+        None => (error.message(), "here".to_owned()),
+    };
+    Problem::at(span.start..end, format!("not valid TOML: {what}")).label(expected)
+}
+
+/// Returns true if a syntax error stands on the same line.
+fn near(source: &str, problem: &Problem, errors: &[Problem]) -> bool {
+    let lines = |span: &Range<usize>| place(source, span.start).0..=place(source, span.end).0;
+    let line_of = |problem: &Problem| problem.span.as_ref().map(lines);
+    let Some(own) = line_of(problem) else {
+        return false;
+    };
+    errors
+        .iter()
+        .filter_map(line_of)
+        .any(|error| error.start() <= own.end() && own.start() <= error.end())
+}
+
+/// Reads the whole file; `None` if a part of it could not be read.
+fn config(path: PathBuf, file: &Table<'_>, places: &Places<'_>) -> Option<Config> {
+    let state_dir = file.or("state_dir", places.state_directory(), |item| {
+        places.path(&item)
+    });
+    let database = file.or("database", state_dir.join(DATABASE), |item| {
+        places.path(&item)
+    });
+    let vault = file
+        .get("vault")
+        .and_then(|item| item.table(&keys::VAULT, "[vault]".to_owned()));
+    let key = vault
+        .and_then(|vault| vault.get("key"))
+        .and_then(|item| places.read_key(&item));
+    let max_concurrent = file.or("max_concurrent", CONCURRENT, |item| {
+        item.number(CONCURRENCY)
+    });
+
+    let connections: Connections = named(file, "connection", |name, item| {
+        Some((name.clone(), connection::read(name, &item, places)))
+    });
+    let flows: Vec<(Item<'_>, Flow)> = named(file, "flow", |name, item| {
+        Some((item.clone(), flow::read(name, &item, &connections)?))
+    });
+    flow::check_tables(&flows);
+
+    let connection =
+        |(name, written): (Name, Option<connection::Written>)| Some((name, written?.connection));
+    let connections: Option<BTreeMap<Name, Connection>> =
+        connections.into_iter().map(connection).collect();
+    Some(Config {
+        path,
+        state_dir,
+        database,
+        key: key.unwrap_or_else(|| places.key()),
+        max_concurrent: usize::try_from(max_concurrent).ok()?,
+        keep_runs: file.or("keep_runs", KEEP_RUNS, |item| item.duration(KEPT)),
+        connections: connections?,
+        flows: flows
+            .into_iter()
+            .map(|(_, flow)| (flow.name.clone(), flow))
+            .collect(),
+        warnings: Vec::new(),
+    })
+}
+
+/// Reads `[section.NAME]` for every name.
+fn named<'a, T, C: FromIterator<T>>(
+    file: &Table<'a>,
+    section: &str,
+    read: impl Fn(Name, Item<'a>) -> Option<T>,
+) -> C {
+    let items = file
+        .get(section)
+        .and_then(|item| item.map())
+        .unwrap_or_default();
+    let one = |item: Item<'a>| match Name::parse(item.key) {
+        Ok(name) => read(name, item),
+        Err(why) => {
+            let message = format!("{section} {}: {why}", super::reader::quoted(item.key));
+            let problem = Problem::at(item.key_at.clone(), message);
+            item.findings.add(problem.label("expected another name"));
+            None
+        }
+    };
+    items.into_iter().filter_map(one).collect()
+}
+
+/// Returns what a person should know about the vault's key before it is needed.
+fn doubtful_key(key: &KeySource, environment: &Environment) -> Option<String> {
+    if let Err(error) = read_key_in(key, environment) {
+        return Some(error.to_string());
+    }
+    match key {
+        KeySource::Env(name) => Some(format!(
+            "the vault's key comes from environment variable `{name}`, which every process of this \
+             user can read; prefer a file or a systemd credential"
+        )),
+        KeySource::Credential(_) | KeySource::File(_) => None,
+    }
 }

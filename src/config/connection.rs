@@ -1,5 +1,8 @@
 //! A connection: one configured client at one source.
 
+mod oauth;
+mod read;
+
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -7,6 +10,8 @@ use url::{Origin, Url};
 
 use super::{Name, SecretSource};
 use crate::template::Template;
+
+pub(in crate::config) use read::{Written, read, time_zone};
 
 /// One source and the way in.
 #[derive(Debug, Clone)]

@@ -1,5 +1,11 @@
 //! A flow: one resource of one connection, kept in one table.
 
+pub(in crate::config) mod paging;
+pub(in crate::config) mod read;
+mod resource;
+mod table;
+mod when;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,0 +1,259 @@
+//! A connection as written.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use toml::de::DeTable;
+use url::{Host, Origin, Url};
+
+use super::oauth::{self, OAUTH_KEYS};
+use super::{Auth, Budget, Connection};
+use crate::config::catalogue::{self, Entry};
+use crate::config::flow::{self, Paging};
+use crate::config::places::Places;
+use crate::config::reader::{Item, Table, listed, nearest, quoted};
+use crate::config::report::Problem;
+use crate::config::templates::Variables;
+use crate::config::{Name, keys};
+
+/// The longest a request may take unless the connection says otherwise: slow reports need most of it.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// What a request's time limit may be.
+const TIMEOUTS: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(60 * 60);
+/// What the window of a budget may be: a month's quota is the longest seen.
+const WINDOWS: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(31 * 24 * 60 * 60);
+
+/// A connection, and what its flows take from it.
+#[derive(Debug)]
+pub(in crate::config) struct Written {
+    /// The connection.
+    pub(in crate::config) connection: Connection,
+    /// How its flows page unless they say otherwise.
+    pub(in crate::config) paging: Option<Paging>,
+}
+
+/// Reads `[connection.NAME]`.
+pub(in crate::config) fn read(name: Name, item: &Item<'_>, places: &Places<'_>) -> Option<Written> {
+    let own = item.open(&keys::CONNECTION, format!("connection `{name}`"))?;
+    let entry = match own.get("provider") {
+        Some(provider) => Some(entry(&provider)?),
+        None => None,
+    };
+    let filled = entry.and_then(|entry| fill(entry, &own));
+    let known: Vec<_> = entry
+        .map(|entry| entry.variables.keys().map(String::as_str).collect())
+        .unwrap_or_default();
+    let table = own.on(filled.as_ref(), &known);
+
+    let base_url = table.get("base_url").and_then(|item| http_url(&item));
+    let auth = auth(&table, base_url.as_ref(), places, entry);
+    let allow_hosts = table
+        .get("allow_hosts")
+        .map(|item| origins(&item))
+        .unwrap_or_default();
+    if !matches!(auth, Some(Auth::None)) {
+        if let (Some(item), Some(url)) = (table.get("base_url"), &base_url) {
+            refuse_clear_text(&item, url);
+        }
+    }
+    let headers = |item: Item<'_>| Variables::of_connection().headers(&item);
+    let connection = Connection {
+        name,
+        provider: entry.map(|entry| entry.name.clone()),
+        base_url,
+        headers: table.or("headers", Vec::new(), headers),
+        allow_hosts,
+        time_zone: table.get("time_zone").and_then(|item| time_zone(&item)),
+        budgets: table
+            .get("limits")
+            .map(|item| budgets(&item))
+            .unwrap_or_default(),
+        timeout: table.or("timeout", TIMEOUT, |item| item.duration(TIMEOUTS)),
+        auth: auth?,
+    };
+    let paging = table
+        .get("paging")
+        .and_then(|item| flow::paging::read(&item));
+    Some(Written { connection, paging })
+}
+
+fn entry(item: &Item<'_>) -> Option<&'static Entry> {
+    let wanted = item.text()?;
+    let found = catalogue::entry(wanted);
+    if found.is_none() {
+        let known = || catalogue::entries().iter().map(|entry| entry.name.as_str());
+        let help = nearest(wanted, known()).map(|near| format!("did you mean \"{near}\"?"));
+        let help = help.unwrap_or_else(|| {
+            format!(
+                "known are {}; any other source needs no `provider`",
+                listed(known())
+            )
+        });
+        let problem = item.problem(format!("{} is no provider we know", quoted(wanted)));
+        item.findings
+            .add(problem.label("expected a catalogue entry").help(help));
+    }
+    found
+}
+
+/// Puts the connection's values of an entry's variables into the entry.
+fn fill(entry: &Entry, table: &Table<'_>) -> Option<DeTable<'static>> {
+    let mut values = BTreeMap::new();
+    for (name, variable) in &entry.variables {
+        let value = match table.written(name) {
+            Some(item) => item.parsed(&variable.expected(), |text| variable.check(text))?,
+            None => match &variable.default {
+                Some(default) => default.clone(),
+                None => {
+                    let message = format!("{} has no `{name}`", table.what);
+                    let label = format!("expected `{name}`: {}", variable.about);
+                    table.findings.add(
+                        Problem::at(table.at.clone(), message)
+                            .label(label)
+                            .absence(),
+                    );
+                    return None;
+                }
+            },
+        };
+        values.insert(name.as_str(), value);
+    }
+    let at = table
+        .get("provider")
+        .map_or(table.at.clone(), |item| item.at);
+    Some(entry.filled(&values, &at))
+}
+
+fn auth(
+    table: &Table<'_>,
+    base_url: Option<&Url>,
+    places: &Places<'_>,
+    entry: Option<&Entry>,
+) -> Option<Auth> {
+    if let Some(token) = table.own("token") {
+        for key in OAUTH_KEYS {
+            if let Some(item) = table.own(key) {
+                let message = format!("`{key}` is for OAuth, but `token` is sent instead");
+                table.contradiction(&item, message, "keep either `token` or the OAuth settings");
+            }
+        }
+        return places.secret(&token).map(Auth::Bearer);
+    }
+    if OAUTH_KEYS.iter().any(|key| table.get(key).is_some()) {
+        return oauth::read(table, base_url, places, entry)
+            .map(|oauth| Auth::OAuth(Box::new(oauth)));
+    }
+    Some(Auth::None)
+}
+
+/// Reads an absolute `http` or `https` URL without anything a base may not have.
+pub(super) fn http_url(item: &Item<'_>) -> Option<Url> {
+    item.parsed(
+        "an absolute URL, such as \"https://api.example.com\"",
+        check_http_url,
+    )
+}
+
+pub(super) fn check_http_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err("is neither an http nor an https URL".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds a user name or password".to_owned());
+    }
+    if url.fragment().is_some() {
+        return Err("has a `#` part, which is never sent".to_owned());
+    }
+    Ok(url)
+}
+
+/// Reports a URL that would carry a secret over the network unencrypted.
+pub(super) fn refuse_clear_text(item: &Item<'_>, url: &Url) {
+    if url.scheme() == "http" && !is_loopback(url) {
+        item.refuse(
+            format!("`{}` would send secrets unencrypted", item.key),
+            "https, or http to 127.0.0.1, [::1] or localhost",
+        );
+    }
+}
+
+/// Returns true if `url` cannot leave this machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// Reads origins: a host with https understood, or a scheme, host and port.
+fn origins(item: &Item<'_>) -> Vec<Origin> {
+    let expected =
+        "a host such as \"files.example.com\", or an origin such as \"https://x.example:8443\"";
+    let origin = |item: Item<'_>| {
+        let url = item.parsed(expected, |text| {
+            let whole = if text.contains("://") {
+                text.to_owned()
+            } else {
+                format!("https://{text}")
+            };
+            let url = check_http_url(&whole)?;
+            match url.path() == "/" && url.query().is_none() {
+                true => Ok(url),
+                false => Err("has a path; a host is trusted as a whole".to_owned()),
+            }
+        })?;
+        refuse_clear_text(&item, &url);
+        Some(url.origin())
+    };
+    item.list("an array of hosts")
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(origin)
+        .collect()
+}
+
+/// Reads an IANA time zone.
+pub(in crate::config) fn time_zone(item: &Item<'_>) -> Option<TimeZone> {
+    let text = item.text()?;
+    match TimeZone::get(text) {
+        Ok(zone) => Some(zone),
+        Err(_) => {
+            let names: Vec<String> = jiff::tz::db()
+                .available()
+                .map(|name| name.to_string())
+                .collect();
+            let near = nearest(text, names.iter().map(String::as_str));
+            let help = near.map(|near| format!("did you mean \"{near}\"?"));
+            let problem = item.problem(format!("{} is no time zone", quoted(text)));
+            let problem = problem.label("expected an IANA name, such as \"Europe/Amsterdam\"");
+            item.findings.add(problem.maybe_help(help));
+            None
+        }
+    }
+}
+
+fn budgets(item: &Item<'_>) -> Vec<Budget> {
+    let expected = "an array such as [{ calls = 60, per = \"1m\" }]";
+    let budget = |item: Item<'_>| {
+        let table = item.table(&keys::LIMIT, format!("{}: `limits`", item.what))?;
+        let calls = table.need("calls", "a number of requests");
+        let per = table.need("per", "a duration");
+        let calls = calls.and_then(|item| item.number(1..=u64::MAX));
+        let per = per.and_then(|item| item.duration(WINDOWS));
+        Some(Budget {
+            calls: calls?,
+            per: per?,
+        })
+    };
+    item.list(expected)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(budget)
+        .collect()
+}

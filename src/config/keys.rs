@@ -1,0 +1,194 @@
+//! Every key the configuration knows, as data: the reader refuses all others, and a test holds the
+//! example to them.
+
+/// The keys of one kind of table.
+pub(super) struct Keys {
+    /// The table as a person would write it.
+    pub(super) section: &'static str,
+    /// Its keys.
+    pub(super) names: &'static [&'static str],
+    /// True if a misspelt key in it may hold a secret that must not be shown.
+    pub(super) may_hold_secrets: bool,
+}
+
+const fn keys(section: &'static str, names: &'static [&'static str]) -> Keys {
+    Keys {
+        section,
+        names,
+        may_hold_secrets: false,
+    }
+}
+
+/// The file itself.
+pub(super) static ROOT: Keys = keys(
+    "the file",
+    &[
+        "state_dir",
+        "database",
+        "max_concurrent",
+        "keep_runs",
+        "vault",
+        "connection",
+        "flow",
+    ],
+);
+/// The vault.
+pub(super) static VAULT: Keys = Keys {
+    may_hold_secrets: true,
+    ..keys("[vault]", &["key"])
+};
+/// A connection; a catalogue entry's variables come on top.
+pub(super) static CONNECTION: Keys = Keys {
+    section: "[connection.NAME]",
+    names: &[
+        "provider",
+        "base_url",
+        "token",
+        "grant",
+        "authorize_url",
+        "token_url",
+        "client_id",
+        "client_secret",
+        "client_auth",
+        "token_body",
+        "pkce",
+        "redirect_uri",
+        "scopes",
+        "scope_separator",
+        "authorize_params",
+        "token_params",
+        "refresh",
+        "default_lifetime",
+        "errors",
+        "headers",
+        "allow_hosts",
+        "time_zone",
+        "limits",
+        "paging",
+        "timeout",
+    ],
+    may_hold_secrets: true,
+};
+/// When tokens are refreshed.
+pub(super) static REFRESH: Keys = keys(
+    "`refresh`",
+    &["not_before", "target", "policy", "retry_in_doubt", "idle"],
+);
+/// One way in which a server's errors differ.
+pub(super) static ERROR_RULE: Keys = keys("an entry of `errors`", &["error", "contains", "means"]);
+/// Calls per window.
+pub(super) static LIMIT: Keys = keys("an entry of `limits`", &["calls", "per"]);
+/// Where a secret is.
+pub(super) static SECRET: Keys = Keys {
+    may_hold_secrets: true,
+    ..keys("a secret", &["env", "file", "credential"])
+};
+/// A flow.
+pub(super) static FLOW: Keys = keys(
+    "[flow.NAME]",
+    &[
+        "connection",
+        "enabled",
+        "schedule",
+        "every",
+        "time_zone",
+        "timeout",
+        "method",
+        "url",
+        "query",
+        "headers",
+        "body",
+        "vars",
+        "records",
+        "paging",
+        "max_pages",
+        "max_page_bytes",
+        "cursor",
+        "table",
+        "key",
+        "columns",
+    ],
+);
+/// What is posted.
+pub(super) static BODY: Keys = keys("`body`", &["json", "form"]);
+/// How a run reads only what changed.
+pub(super) static CURSOR: Keys = keys(
+    "`cursor`",
+    &["field", "filter", "lookback", "start", "ordered"],
+);
+/// A column with more than a name.
+pub(super) static COLUMN: Keys = keys("a column", &["field", "type"]);
+/// A parameter that fixes the page size.
+pub(super) static PAGE_SIZE: Keys = keys("`size`", &["param", "value"]);
+/// Paging by a URL in the body.
+pub(super) static NEXT_URL: Keys = keys("paging style \"next_url\"", &["style", "path"]);
+/// Paging by an opaque word.
+pub(super) static BY_CURSOR: Keys = keys(
+    "paging style \"cursor\"",
+    &["style", "path", "query", "header", "body", "more"],
+);
+/// Paging by page number.
+pub(super) static BY_PAGE: Keys = keys(
+    "paging style \"page\"",
+    &[
+        "style",
+        "param",
+        "first",
+        "size",
+        "total_records",
+        "total_pages",
+        "more",
+    ],
+);
+/// Paging by position.
+pub(super) static BY_OFFSET: Keys = keys(
+    "paging style \"offset\"",
+    &[
+        "style",
+        "param",
+        "first",
+        "limit_param",
+        "limit",
+        "total_records",
+        "more",
+    ],
+);
+/// Paging without settings, written as a table.
+pub(super) static PAGING: Keys = keys("`paging`", &["style"]);
+/// A table whose keys are the person's own.
+pub(super) static FREE: Keys = keys("", &[]);
+
+/// Every kind of table there is.
+static ALL: [&Keys; 17] = [
+    &ROOT,
+    &VAULT,
+    &CONNECTION,
+    &REFRESH,
+    &ERROR_RULE,
+    &LIMIT,
+    &SECRET,
+    &FLOW,
+    &BODY,
+    &CURSOR,
+    &COLUMN,
+    &PAGE_SIZE,
+    &NEXT_URL,
+    &BY_CURSOR,
+    &BY_PAGE,
+    &BY_OFFSET,
+    &PAGING,
+];
+
+/// Returns the first table that has a key called `name`.
+pub(super) fn section_of(name: &str) -> Option<&'static str> {
+    ALL.iter()
+        .find(|keys| keys.names.contains(&name))
+        .map(|keys| keys.section)
+}
+
+/// Returns every key there is, with its table.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ALL.iter()
+        .flat_map(|keys| keys.names.iter().map(|name| (keys.section, *name)))
+}

@@ -1,0 +1,238 @@
+//! Templates as the configuration writes them: their variables are known before anything runs.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::reader::{Item, listed, nearest, quoted};
+use super::report::Problem;
+use crate::http::{HeaderName, HeaderValue};
+use crate::template::Template;
+
+/// Headers that are not the configuration's to set.
+const RESERVED: [&str; 5] = [
+    "authorization",
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+];
+
+/// What templates of one place may mention.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Variables<'v> {
+    /// Names that stand alone.
+    names: &'static [&'static str],
+    /// What stands behind `var.`, if anything may.
+    vars: Option<&'v BTreeMap<String, Value>>,
+}
+
+impl<'v> Variables<'v> {
+    /// What a connection's own templates may mention: they are rendered for every flow.
+    pub(super) fn of_connection() -> Self {
+        Self {
+            names: &["account", "now"],
+            vars: None,
+        }
+    }
+
+    /// What a flow's templates may mention.
+    pub(super) fn of_flow(vars: &'v BTreeMap<String, Value>) -> Self {
+        Self {
+            names: &["account", "bookmark", "now"],
+            vars: Some(vars),
+        }
+    }
+
+    /// Reads a template.
+    pub(super) fn template(&self, item: &Item<'_>) -> Option<Template> {
+        self.template_of(item, item.text()?)
+    }
+
+    fn template_of(&self, item: &Item<'_>, text: &str) -> Option<Template> {
+        let template = match Template::parse(text) {
+            Ok(template) => template,
+            Err(error) => {
+                self.refuse(item, error);
+                return None;
+            }
+        };
+        let mut known = true;
+        for variable in template.variables() {
+            known &= self.knows(item, text, variable);
+        }
+        // Filters and tests are looked up only when they run, so the template is run once with
+        // values that resemble the real ones; what else goes wrong with those says nothing.
+        if known
+            && let Err(error) = template.render(&self.sample())
+            && error.message.starts_with("unknown ")
+        {
+            self.refuse(item, error);
+        }
+        Some(template)
+    }
+
+    fn refuse(&self, item: &Item<'_>, error: crate::template::Error) {
+        let at = error
+            .range
+            .map_or_else(|| item.at.clone(), |range| item.part(range));
+        let message = format!("{}: `{}` is no valid template", item.what, item.key);
+        item.findings
+            .add(Problem::at(at, message).label(error.message));
+    }
+
+    /// Reports a variable that does not exist; true if it does.
+    fn knows(&self, item: &Item<'_>, text: &str, variable: &str) -> bool {
+        let (head, rest) = variable.split_once('.').unwrap_or((variable, ""));
+        let var = rest.split('.').next().unwrap_or_default();
+        let fine = match self.vars {
+            Some(vars) if head == "var" => var.is_empty() || vars.contains_key(var),
+            _ => self.names.contains(&variable),
+        };
+        if !fine {
+            let known = self.all();
+            let near = nearest(variable, known.iter().map(String::as_str));
+            let help = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if head == "var" && self.vars.is_some() => {
+                    format!("give it a value: vars = {{ {var} = … }}")
+                }
+                None => format!(
+                    "known here are {}",
+                    listed(known.iter().map(String::as_str))
+                ),
+            };
+            let at = text
+                .find(variable)
+                .map_or(0..text.len(), |at| at..at + variable.len());
+            let name = quoted(variable);
+            let message = format!(
+                "{}: `{}` uses {name}, which nothing sets",
+                item.what, item.key
+            );
+            let problem = Problem::at(item.part(at), message).label("unknown variable");
+            item.findings.add(problem.help(help).absence());
+        }
+        fine
+    }
+
+    fn all(&self) -> Vec<String> {
+        let vars = self
+            .vars
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+            .map(|name| format!("var.{name}"));
+        self.names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .chain(vars)
+            .collect()
+    }
+
+    fn sample(&self) -> minijinja::Value {
+        minijinja::context! {
+            account => "account",
+            bookmark => "2026-01-01T00:00:00",
+            now => "2026-01-01T00:00:00Z",
+            var => minijinja::Value::from(minijinja::value::Serde(self.vars)),
+        }
+    }
+
+    /// Reads query parameters or form fields, in the order written; numbers and booleans count as
+    /// their text.
+    pub(super) fn pairs(&self, item: &Item<'_>) -> Option<Vec<(String, Template)>> {
+        let pair = |item: Item<'_>| {
+            item.hide_if_secret();
+            let template = match item.value {
+                // An empty value is a value.
+                toml::de::DeValue::String(text) => self.template_of(&item, text)?,
+                _ => self.template_of(&item, &plain(&item)?)?,
+            };
+            Some((item.key.to_owned(), template))
+        };
+        Some(item.map()?.into_iter().filter_map(pair).collect())
+    }
+
+    /// Reads headers.
+    pub(super) fn headers(&self, item: &Item<'_>) -> Option<Vec<(String, Template)>> {
+        Some(
+            item.map()?
+                .iter()
+                .filter_map(|item| self.header(item))
+                .collect(),
+        )
+    }
+
+    fn header(&self, item: &Item<'_>) -> Option<(String, Template)> {
+        item.hide_if_secret();
+        let name = item.key.to_lowercase();
+        if HeaderName::from_bytes(item.key.as_bytes()).is_err() {
+            let message = format!("{}: {} is no header name", item.what, quoted(item.key));
+            item.findings.add(Problem::at(item.key_at.clone(), message));
+        }
+        if RESERVED.contains(&name.as_str()) {
+            item.findings.hide(item.at.clone());
+            let message = format!(
+                "{}: the header `{}` is not yours to set",
+                item.what, item.key
+            );
+            let help = match name.as_str() {
+                "authorization" => "write `token = { env = … }` in the connection instead",
+                _ => "remove it; the HTTP client sets it",
+            };
+            item.findings
+                .add(Problem::at(item.key_at.clone(), message).help(help));
+            return None;
+        }
+        if HeaderValue::from_str(item.text()?).is_err() {
+            item.refuse(
+                format!("`{}` holds what no header may", item.key),
+                "one line of text",
+            );
+            return None;
+        }
+        Some((item.key.to_owned(), self.template(item)?))
+    }
+
+    /// Reads a JSON value whose strings are templates.
+    pub(super) fn json(&self, item: &Item<'_>) -> Option<Value> {
+        let json = item.json()?;
+        self.check_strings(item);
+        Some(json)
+    }
+
+    fn check_strings(&self, item: &Item<'_>) {
+        item.hide_if_secret();
+        let inner = match item.value {
+            toml::de::DeValue::String(text) => {
+                self.template_of(item, text);
+                None
+            }
+            toml::de::DeValue::Array(_) => item.list(""),
+            toml::de::DeValue::Table(_) => item.map(),
+            _ => None,
+        };
+        inner
+            .into_iter()
+            .flatten()
+            .for_each(|item| self.check_strings(&item));
+    }
+}
+
+/// Returns true if a string anywhere in `json` is a template that uses `variable`.
+pub(super) fn json_uses(json: &Value, variable: &str) -> bool {
+    match json {
+        Value::String(text) => Template::parse(text).is_ok_and(|template| template.uses(variable)),
+        Value::Array(values) => values.iter().any(|value| json_uses(value, variable)),
+        Value::Object(fields) => fields.values().any(|value| json_uses(value, variable)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Returns a number or a boolean as its text.
+fn plain(item: &Item<'_>) -> Option<String> {
+    match item.json()? {
+        value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
+        _ => item.wrong_type("text, a number, or true or false"),
+    }
+}
