@@ -1,6 +1,7 @@
 //! From the file to a checked configuration.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::ops::{Range, RangeInclusive};
@@ -14,7 +15,7 @@ use super::flow::Flow;
 use super::flow::read::{self as flow, Connections};
 use super::key::read_key_in;
 use super::places::Places;
-use super::reader::{Findings, Item, Table};
+use super::reader::{Findings, Found, Item, Table};
 use super::report::{Problem, Report, place};
 use super::{Config, Environment, KeySource, Name, keys};
 
@@ -35,49 +36,33 @@ const DATABASE: &str = "tidegate.db";
 
 /// Reads and checks the file at `path`.
 pub(super) fn load(path: &Path, environment: &Environment) -> Result<Config, Report> {
-    let unread = |problem| Report::unread(path, problem);
-    let (bytes, facts) = contents(path).map_err(unread)?;
-    let source = match String::from_utf8(bytes) {
-        Ok(source) => source,
-        Err(error) => return Err(not_text(path, &error)),
-    };
-    let absolute = std::path::absolute(path).map_err(|error| {
-        unread(Problem::whole(format!(
-            "could not find `{}`: {error}",
-            path.display()
-        )))
-    })?;
+    let (source, facts) = contents(path)?;
+    // A configuration in a directory that is gone still has a name to tell.
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let places = Places::of(&absolute, &facts, environment);
 
     let (table, syntax) = DeTable::parse_recoverable(&source);
     let findings = Findings::new(&source);
-    let read = config(
-        absolute.clone(),
-        &Table::root(&findings, table.get_ref()),
-        &places,
-    );
-    let key = read.as_ref().map(|read| &read.key);
-    if let Some(warning) = key.and_then(|key| doubtful_key(key, environment)) {
-        findings.warn(0, warning);
-    }
+    let file = Table::root(&findings, table.get_ref());
+    let read = config(absolute.clone(), &file, &places);
+    let doubt = read
+        .as_ref()
+        .and_then(|read| doubtful_key(&read.key, environment));
+    doubt.into_iter().for_each(|text| findings.warn(None, text));
 
-    let (mut problems, warnings, secrets) = findings.into_parts();
-    if !syntax.is_empty() {
-        let errors: Vec<Problem> = syntax
-            .iter()
-            .map(|error| syntax_problem(&source, error))
-            .collect();
-        // What follows from a syntax error is no problem of its own.
-        problems.retain(|problem| !problem.absence && !near(&source, problem, &errors));
-        problems.extend(errors);
-    }
+    let Found {
+        problems,
+        warnings,
+        secrets,
+    } = findings.found();
+    let problems = with_syntax(&source, problems, &syntax);
     match read {
         Some(mut config) if problems.is_empty() => {
-            let place = |at| format!("{}:{}", path.display(), place(&source, at).0);
-            config.warnings = warnings
-                .into_iter()
-                .map(|(at, text)| format!("{}: {text}", place(at)))
-                .collect();
+            let named = |(at, text): (Option<usize>, String)| match at {
+                Some(at) => format!("{}:{}: {text}", path.display(), place(&source, at).0),
+                None => text,
+            };
+            config.warnings = warnings.into_iter().map(named).collect();
             Ok(config)
         }
         _ => Err(Report::new(path, &source, &secrets, problems)),
@@ -85,39 +70,38 @@ pub(super) fn load(path: &Path, environment: &Environment) -> Result<Config, Rep
 }
 
 /// Reads the file, and what the system knows of it, from one open file.
-fn contents(path: &Path) -> Result<(Vec<u8>, Metadata), Problem> {
-    let shown = path.display();
+fn contents(path: &Path) -> Result<(String, Metadata), Report> {
+    let refused = |why: &dyn Display, help: Option<&str>| {
+        let problem = Problem::whole(format!("could not read {}: {why}", path.display()));
+        Report::unread(path, problem.maybe_help(help.map(str::to_owned)))
+    };
     let failed = |error: io::Error| {
         let help = match error.kind() {
-            io::ErrorKind::NotFound => "name the file with `--config`, or copy config.example.toml",
-            io::ErrorKind::PermissionDenied => "the user this runs as must be able to read it",
-            _ => "",
+            io::ErrorKind::NotFound => {
+                Some("name the file with `--config`, or copy config.example.toml")
+            }
+            io::ErrorKind::PermissionDenied => {
+                Some("the user this runs as must be able to read it")
+            }
+            _ => None,
         };
-        let problem = Problem::whole(format!("could not read {shown}: {error}"));
-        if help.is_empty() {
-            problem
-        } else {
-            problem.help(help)
-        }
+        refused(&error, help)
     };
+    // Asked before it is opened, because opening a pipe waits for somebody to write to it.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(refused(&"it is not a regular file", None));
+    }
     let mut file = File::open(path).map_err(failed)?;
     let facts = file.metadata().map_err(failed)?;
-    if !facts.is_file() {
-        return Err(Problem::whole(format!(
-            "could not read {shown}: it is not a regular file"
-        )));
-    }
     let mut bytes = Vec::new();
-    file.by_ref()
-        .take(LONGEST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(Problem::whole(format!(
-            "could not read {shown}: it is longer than 1 MiB"
-        )));
+    let more = file.by_ref().take(LONGEST + 1).read_to_end(&mut bytes);
+    if more.map_err(failed)? as u64 > LONGEST {
+        return Err(refused(&"it is longer than 1 MiB", None));
     }
-    Ok((bytes, facts))
+    match String::from_utf8(bytes) {
+        Ok(source) => Ok((source, facts)),
+        Err(error) => Err(not_text(path, &error)),
+    }
 }
 
 fn not_text(path: &Path, error: &std::string::FromUtf8Error) -> Report {
@@ -126,6 +110,24 @@ fn not_text(path: &Path, error: &std::string::FromUtf8Error) -> Report {
     let problem = Problem::at(at..at + '\u{fffd}'.len_utf8(), "the file is not UTF-8 text");
     let problem = problem.label("this byte").help("save the file as UTF-8");
     Report::new(path, &source, &[], vec![problem])
+}
+
+/// Adds the errors of the TOML parser, and takes away what is only their consequence.
+fn with_syntax(
+    source: &str,
+    mut problems: Vec<Problem>,
+    syntax: &[toml::de::Error],
+) -> Vec<Problem> {
+    if syntax.is_empty() {
+        return problems;
+    }
+    let errors: Vec<Problem> = syntax
+        .iter()
+        .map(|error| syntax_problem(source, error))
+        .collect();
+    problems.retain(|problem| !problem.absence && !near(source, problem, &errors));
+    problems.extend(errors);
+    problems
 }
 
 /// Makes a problem of an error of the TOML parser.

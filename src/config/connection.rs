@@ -96,6 +96,10 @@ pub struct OAuth {
 
 /// How access is obtained (RFC 6749 section 1.3).
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one per connection, boxed with its OAuth"
+)]
 pub enum Grant {
     /// A person signs in; a refresh token keeps the connection alive.
     AuthorizationCode {

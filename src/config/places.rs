@@ -92,7 +92,7 @@ impl<'a> Places<'a> {
         }?;
         if let Err(error) = source.read_in(self.environment) {
             let text = format!("{}: `{}`: {error}", item.what, item.key);
-            item.findings.warn(item.at.start, text);
+            item.findings.warn(Some(item.at.start), text);
         }
         Some(source)
     }

@@ -26,7 +26,7 @@ const QUOTED: usize = 60;
 pub(super) struct Findings<'a> {
     source: &'a str,
     problems: RefCell<Vec<Problem>>,
-    warnings: RefCell<Vec<(usize, String)>>,
+    warnings: RefCell<Vec<(Option<usize>, String)>>,
     secrets: RefCell<Vec<Range<usize>>>,
 }
 
@@ -46,8 +46,8 @@ impl<'a> Findings<'a> {
         self.problems.borrow_mut().push(problem);
     }
 
-    /// Adds something that is right but deserves a look.
-    pub(super) fn warn(&self, at: usize, text: impl Into<String>) {
+    /// Adds something that is right but deserves a look, at a byte of the file or nowhere in it.
+    pub(super) fn warn(&self, at: Option<usize>, text: impl Into<String>) {
         self.warnings.borrow_mut().push((at, text.into()));
     }
 
@@ -56,16 +56,26 @@ impl<'a> Findings<'a> {
         self.secrets.borrow_mut().push(secret);
     }
 
-    /// Returns the problems, the warnings by place, and the places of secrets.
-    pub(super) fn into_parts(self) -> (Vec<Problem>, Vec<(usize, String)>, Vec<Range<usize>>) {
+    /// Returns what was found, warnings in the order of the file.
+    pub(super) fn found(self) -> Found {
         let mut warnings = self.warnings.into_inner();
         warnings.sort();
-        (
-            self.problems.into_inner(),
+        Found {
+            problems: self.problems.into_inner(),
             warnings,
-            self.secrets.into_inner(),
-        )
+            secrets: self.secrets.into_inner(),
+        }
     }
+}
+
+/// What was found in the end.
+pub(super) struct Found {
+    /// What is wrong.
+    pub(super) problems: Vec<Problem>,
+    /// What deserves a look, and where it stands.
+    pub(super) warnings: Vec<(Option<usize>, String)>,
+    /// Where literal secrets stand.
+    pub(super) secrets: Vec<Range<usize>>,
 }
 
 /// A table with a fixed set of keys, and the table that stands behind it.

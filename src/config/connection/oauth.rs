@@ -303,7 +303,7 @@ fn warn_of_missing_scope(
              again whenever the access token ends",
             table.what, entry.title
         );
-        table.findings.warn(table.at.start, text);
+        table.findings.warn(Some(table.at.start), text);
     }
 }
 

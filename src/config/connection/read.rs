@@ -54,10 +54,10 @@ pub(in crate::config) fn read(name: Name, item: &Item<'_>, places: &Places<'_>) 
         .get("allow_hosts")
         .map(|item| origins(&item))
         .unwrap_or_default();
-    if !matches!(auth, Some(Auth::None)) {
-        if let (Some(item), Some(url)) = (table.get("base_url"), &base_url) {
-            refuse_clear_text(&item, url);
-        }
+    if let (Some(item), Some(url)) = (table.get("base_url"), &base_url)
+        && !matches!(auth, Some(Auth::None))
+    {
+        refuse_clear_text(&item, url);
     }
     let headers = |item: Item<'_>| Variables::of_connection().headers(&item);
     let connection = Connection {

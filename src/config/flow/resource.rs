@@ -204,7 +204,7 @@ fn cursor(
             "{}: it holds wall-clock times, and connection `{}` has no `time_zone` to tell which",
             table.what, connection.name
         );
-        item.findings.warn(item.key_at.start, text);
+        item.findings.warn(Some(item.key_at.start), text);
     }
     Some(Cursor {
         field: field?,
