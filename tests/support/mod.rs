@@ -31,7 +31,7 @@ use tempfile::TempDir;
 
 pub use loopback::{Reply, call};
 pub use process::{Ran, Running};
-pub use servers::OidcServer;
+pub use servers::{OidcServer, skip};
 
 /// A vault key. Worth nothing: whatever it seals is made by a test and thrown away.
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";

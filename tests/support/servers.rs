@@ -195,7 +195,7 @@ fn works(command: &mut Command) -> Result<String, String> {
 }
 
 /// Tells that something was left out, to the person who looks at the test and to `./test`.
-fn skip(what: &str) {
+pub fn skip(what: &str) {
     eprintln!("left out: {what}");
     if let Some(path) = std::env::var_os(SKIPS) {
         let mut file = OpenOptions::new()
