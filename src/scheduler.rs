@@ -1,7 +1,7 @@
 //! Waits for what is due, and starts its run.
 //!
-//! The [`Planner`](planner::Planner) decides; this loop brings it the time, and carries out what
-//! it says through the two [`Hooks`]. It looks at the clock at every beat of the heart, when the
+//! The [`Planner`] decides; this loop brings it the time, and carries out what it says through the
+//! two [`Hooks`]. It looks at the clock at every beat of the heart, when the
 //! next decision is due, when a run ends, and at least every [`LOOK_AGAIN`].
 
 pub mod heartbeat;
@@ -12,7 +12,7 @@ use std::future::Future;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{LOOK_AGAIN, SharedClock, after};
@@ -105,13 +105,11 @@ impl Scheduler {
             news: heard,
             plan,
         };
-        (
-            scheduler,
-            Handle {
-                news,
-                plan: published,
-            },
-        )
+        let handle = Handle {
+            news,
+            plan: published,
+        };
+        (scheduler, handle)
     }
 
     /// Starts what is due until `stop`, then waits for the runs under way.
@@ -192,17 +190,21 @@ impl Runs {
     ///
     /// A run that dies of its own fault has ended too: it must not hold its place for ever.
     async fn next(&mut self) -> Option<(Name, Ended)> {
-        let (task, ended) = match self.tasks.join_next_with_id().await? {
-            Ok(ended) => ended,
-            Err(error) => {
-                tracing::error!(%error, "a run died without an outcome");
-                (error.id(), Ended { resumes_at: None })
-            }
-        };
+        let joined = self.tasks.join_next_with_id().await?;
+        let task = joined
+            .as_ref()
+            .map_or_else(JoinError::id, |(task, _)| *task);
         let flow = self
             .flows
             .remove(&task)
             .expect("a run is listed when it is spawned");
+        let ended = joined.map_or_else(
+            |error| {
+                tracing::error!(%flow, %error, "a run died without an outcome");
+                Ended { resumes_at: None }
+            },
+            |(_, ended)| ended,
+        );
         Some((flow, ended))
     }
 }

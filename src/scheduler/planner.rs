@@ -87,8 +87,8 @@ impl std::fmt::Display for Reason {
 
 /// Decides which flow starts when.
 ///
-/// The indexes below follow from the states of the flows; [`change`](Self::change) alone
-/// touches them, so they cannot disagree.
+/// The indexes among its fields follow from the states of the flows. One method, `change`, keeps
+/// them so.
 #[derive(Debug)]
 pub struct Planner {
     flows: BTreeMap<Name, Flow>,

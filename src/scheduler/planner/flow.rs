@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Activity, Reason, Skip, Standing, Start, Trigger};
 use crate::config::{Name, Schedule};
 
-/// A slot seen later than this was missed: nothing that is awake takes longer to look at the clock.
+/// A slot seen later than this was missed: whoever is awake looks at the clock twice as often.
 const PUNCTUAL: SignedDuration = SignedDuration::from_secs(60);
 
 /// The least a parked run waits, whatever it asked for: a source that parks every run at once
@@ -88,9 +88,7 @@ impl Flow {
         let decided = last_slot
             .filter(|slot| !is_from_a_wrong_clock(*slot, now))
             .unwrap_or(now);
-        let next_slot = schedule
-            .as_ref()
-            .and_then(|schedule| schedule.next_after(decided));
+        let next_slot = slot_after(schedule.as_ref(), decided);
         let resumes_at = memory.and_then(|memory| memory.resumes_at);
         let state = resumes_at.map_or(State::Idle, |until| State::Parked { until });
         Self {
@@ -118,14 +116,12 @@ impl Flow {
             State::Idle => {
                 let first = due?.first;
                 let is_late = now.duration_since(first) > PUNCTUAL;
-                (
-                    first,
-                    if is_late {
-                        Trigger::CatchUp
-                    } else {
-                        Trigger::Scheduled
-                    },
-                )
+                let trigger = if is_late {
+                    Trigger::CatchUp
+                } else {
+                    Trigger::Scheduled
+                };
+                (first, trigger)
             }
         };
         let mut start = Start {
@@ -204,10 +200,7 @@ impl Flow {
     pub(super) fn cope_with_step_back(&mut self, back: SignedDuration, now: Timestamp) {
         if is_from_a_wrong_clock(self.decided, now) {
             self.decided = now;
-            self.next_slot = self
-                .schedule
-                .as_ref()
-                .and_then(|schedule| schedule.next_after(now));
+            self.next_slot = slot_after(self.schedule.as_ref(), now);
         }
         if let State::Parked { until } = &mut self.state
             && back > FORGIVEN
@@ -265,6 +258,10 @@ impl Start {
         self.missed = (self.missed + own + due.missed).min(MISSED_COUNTED);
         self.slot = Some(due.last);
     }
+}
+
+fn slot_after(schedule: Option<&Schedule>, after: Timestamp) -> Option<Timestamp> {
+    schedule?.next_after(after)
 }
 
 fn is_from_a_wrong_clock(slot: Timestamp, now: Timestamp) -> bool {
