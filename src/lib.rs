@@ -1,6 +1,7 @@
 //! Keeps SQLite tables equal to OAuth-protected, paginated APIs.
 pub mod clock;
 pub mod config;
+pub mod fetch;
 pub mod http;
 pub mod lock;
 pub mod oauth;

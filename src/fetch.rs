@@ -1,0 +1,431 @@
+//! Reads a resource, page by page.
+//!
+//! [`pages`] writes the request of a run; [`Pages::next`] asks for one page after the other, waits
+//! where the source wants us to wait, tries again what may succeed, and hands out whole pages only.
+//! What it decides stands in its pure children; here it is only put together.
+
+mod answer;
+mod error;
+mod limits;
+mod link;
+mod odata;
+mod paginate;
+mod records;
+mod request;
+mod retry;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+pub use self::error::{Asked, Document, Error, Tries};
+pub use self::limits::{LONGEST_WAIT, Limits, Windows};
+pub use self::paginate::Problem as PagingProblem;
+use self::paginate::{Answered, Ask, Pager};
+pub use self::records::Problem as BodyProblem;
+use self::records::{Found, Place, Plan};
+use self::request::Prototype;
+use self::retry::Verdict;
+use crate::clock::{self, Clock};
+use crate::config::{Connection, Paging, Resource};
+use crate::http::{self, Answer, Authorization, Client};
+use crate::record::{CursorValue, Page};
+
+/// Where a run starts reading.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The bookmark less the lookback, or where the configuration says to begin.
+    pub since: Option<CursorValue>,
+    /// What templates call `now`.
+    pub now: Timestamp,
+}
+
+/// What reading a page needs from outside.
+pub struct World<'a> {
+    /// The way to the source.
+    pub http: &'a Client,
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// The calls the connection may make.
+    pub limits: &'a Limits,
+    /// The credential to send along.
+    pub authorization: Option<&'a Authorization>,
+    /// Is told of every wait before it is waited.
+    pub told: &'a (dyn Fn(Waiting) + Send + Sync),
+}
+
+/// A wait that begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// When it ends.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why we wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The source said that a window of its own is used up.
+    Window {
+        /// How many calls the window has, if it says.
+        calls: Option<u64>,
+    },
+    /// The source asked us to stay away (`Retry-After`).
+    Asked,
+    /// A budget the configuration states is used up.
+    Budget {
+        /// How many calls.
+        calls: u64,
+        /// In how long.
+        per: Duration,
+    },
+    /// A try failed; another follows.
+    Failed {
+        /// What was answered, if anything.
+        status: Option<u16>,
+    },
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Window { calls: Some(calls) } => {
+                write!(f, "the source's quota of {calls} calls is used up")
+            }
+            Self::Window { calls: None } => f.write_str("the source's quota is used up"),
+            Self::Asked => f.write_str("the source asked us to wait"),
+            Self::Budget { calls, per } => {
+                write!(f, "the stated limit of {calls} calls in {per:?} is used up")
+            }
+            Self::Failed {
+                status: Some(status),
+            } => write!(f, "the source answered {status}"),
+            Self::Failed { status: None } => f.write_str("there was no whole answer"),
+        }
+    }
+}
+
+/// The pages of one run.
+#[derive(Debug)]
+pub struct Pages {
+    prototype: Prototype,
+    plan: Plan,
+    pager: Pager,
+    limits: http::Limits,
+    next: Result<Option<Ask>, Astray>,
+    number: u64,
+    requests: u64,
+}
+
+/// Why there is no page after the last one, though there should be.
+#[derive(Debug, Clone)]
+struct Astray {
+    asked: Asked,
+    problem: PagingProblem,
+}
+
+/// Why one try brought no page.
+enum Failure {
+    /// Another try may.
+    Later(Cause),
+    /// No other try will.
+    Final(Error),
+}
+
+enum Cause {
+    Status {
+        asked: Asked,
+        status: u16,
+        message: Option<String>,
+    },
+    NoAnswer {
+        asked: Asked,
+        source: http::Error,
+    },
+    Damaged {
+        asked: Asked,
+        problem: BodyProblem,
+    },
+}
+
+/// Prepares to read `resource`; nothing is sent yet.
+///
+/// # Errors
+/// If the request cannot be written from the configuration.
+pub fn pages(connection: &Connection, resource: &Resource, start: &Start) -> Result<Pages, Error> {
+    let prototype = Prototype::write(connection, resource, start)?;
+    let allowed = prototype.allowed().to_vec();
+    let mut pager = Pager::new(resource.paging.clone(), resource.caps.pages, allowed);
+    let place = match (&resource.records, &resource.paging) {
+        (Some(path), _) => Place::At(path.clone()),
+        (None, Paging::OData) => Place::OData,
+        (None, _) => Place::Root,
+    };
+    Ok(Pages {
+        plan: Plan::new(place, &pager.values()),
+        next: Ok(Some(pager.first())),
+        limits: http::Limits {
+            timeout: connection.timeout,
+            body: resource.caps.page_bytes,
+        },
+        prototype,
+        pager,
+        number: 0,
+        requests: 0,
+    })
+}
+
+impl Pages {
+    /// Returns the next page, or `None` after the last one.
+    ///
+    /// After [`Error::Unauthorized`] the same page may be asked for with another credential.
+    ///
+    /// # Errors
+    /// Why there is no page: see [`Error`].
+    pub async fn next(&mut self, world: &World<'_>) -> Result<Option<Page>, Error> {
+        let ask = match &self.next {
+            Ok(Some(ask)) => ask.clone(),
+            Ok(None) => return Ok(None),
+            Err(Astray { asked, problem }) => {
+                let (asked, problem) = (asked.clone(), problem.clone());
+                return Err(Error::Astray {
+                    asked,
+                    page: self.number,
+                    problem,
+                });
+            }
+        };
+        let began = world.clock.now();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let cause = match self.attempt(world, &ask).await {
+                Ok(page) => return Ok(Some(page)),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Later(cause)) => cause,
+            };
+            let now = world.clock.now();
+            let Some(wait) = retry::wait(tries, self.prototype.url().as_str()) else {
+                let over = clock::until(began, now);
+                return Err(cause.after(Tries { count: tries, over }));
+            };
+            let until = clock::after(now, wait);
+            (world.told)(Waiting {
+                until,
+                reason: cause.reason(),
+            });
+            world.clock.sleep_until(until).await;
+        }
+    }
+
+    /// Returns how many requests were sent so far, repeats included.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Asks once for the page that `ask` describes.
+    async fn attempt(&mut self, world: &World<'_>, ask: &Ask) -> Result<Page, Failure> {
+        let admitted = world.limits.admit(world.clock, world.told).await;
+        admitted.map_err(|spent| Error::Parked {
+            resumes_at: spent.until,
+            reason: spent.reason,
+        })?;
+        let mut request = self.prototype.asking(ask)?;
+        let asked = self.asked(&request.url);
+        if let Some(authorization) = world.authorization {
+            request
+                .authorize(authorization, self.prototype.allowed())
+                .map_err(|source| no_answer(asked.clone(), source))?;
+        }
+        self.requests += 1;
+        let answer = match world.http.send(request, self.limits).await {
+            Ok(answer) => answer,
+            Err(source @ http::Error::NotSent { .. }) => {
+                world.limits.give_back();
+                return Err(Failure::Later(Cause::NoAnswer { asked, source }));
+            }
+            Err(source @ http::Error::Lost { .. }) => {
+                return Err(Failure::Later(Cause::NoAnswer { asked, source }));
+            }
+            Err(source) => return Err(no_answer(asked, source).into()),
+        };
+        world
+            .limits
+            .learn(world.clock.now(), answer.status, &answer.headers);
+        let (body, found) = self.read(&answer, asked.clone())?;
+        Ok(self.turn(&answer, asked, body, found))
+    }
+
+    /// Returns the records of an answer, if it is a page.
+    fn read(&self, answer: &Answer, asked: Asked) -> Result<(Bytes, Found), Failure> {
+        let status = answer.status;
+        let message = || answer::complaint(answer);
+        match retry::verdict(status, &answer.headers) {
+            Verdict::Page => self.parse(answer, asked),
+            Verdict::Empty => {
+                let values = vec![None; self.pager.values().len()];
+                Ok((
+                    Bytes::new(),
+                    Found {
+                        records: Vec::new(),
+                        values,
+                    },
+                ))
+            }
+            Verdict::Later => Err(Failure::Later(Cause::Status {
+                asked,
+                status,
+                message: message(),
+            })),
+            Verdict::Unauthorized => Err(Error::Unauthorized {
+                asked,
+                message: message(),
+            }
+            .into()),
+            Verdict::Forbidden => Err(Error::Forbidden {
+                asked,
+                message: message(),
+            }
+            .into()),
+            Verdict::Refused => Err(Error::Refused {
+                asked,
+                status,
+                message: message(),
+            }
+            .into()),
+            Verdict::Redirected => {
+                let target = answer
+                    .header("location")
+                    .and_then(|to| answer.url.join(to).ok());
+                let target = target.map(|target| target.origin().ascii_serialization());
+                Err(Error::Redirected {
+                    asked,
+                    status,
+                    target,
+                }
+                .into())
+            }
+        }
+    }
+
+    fn parse(&self, answer: &Answer, asked: Asked) -> Result<(Bytes, Found), Failure> {
+        let body = answer::text(answer).map_err(|problem| damaged(asked.clone(), problem))?;
+        // Checked a line above; the type that remembers it cannot be cut into shared slices.
+        let text = std::str::from_utf8(&body).unwrap_or_default();
+        if let Some(document) = answer::foreign(answer, text) {
+            return Err(Error::NotJson {
+                asked,
+                status: answer.status,
+                document,
+            }
+            .into());
+        }
+        let found = self
+            .plan
+            .find(text)
+            .map_err(|problem| damaged(asked, problem))?;
+        Ok((body, found))
+    }
+
+    /// Hands out a page and turns to the next.
+    ///
+    /// A page that leads astray is whole all the same: only the call after it fails.
+    fn turn(&mut self, answer: &Answer, asked: Asked, body: Bytes, found: Found) -> Page {
+        let answered = Answered {
+            url: &answer.url,
+            headers: &answer.headers,
+            body: &body,
+            found: &found,
+        };
+        self.next = self
+            .pager
+            .next(&answered)
+            .map_err(|problem| Astray { asked, problem });
+        self.number += 1;
+        Page {
+            number: self.number,
+            body,
+            records: found.records,
+        }
+    }
+
+    fn asked(&self, url: &url::Url) -> Asked {
+        Asked {
+            method: self.prototype.method(),
+            url: http::shown(url).into(),
+        }
+    }
+}
+
+impl Cause {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Status { status, .. } => Reason::Failed {
+                status: Some(*status),
+            },
+            Self::NoAnswer { .. } | Self::Damaged { .. } => Reason::Failed { status: None },
+        }
+    }
+
+    fn after(self, tries: Tries) -> Error {
+        match self {
+            Self::Status {
+                asked,
+                status,
+                message,
+            } => Error::Unavailable {
+                asked,
+                status,
+                tries,
+                message,
+            },
+            Self::NoAnswer { asked, source } => Error::NoAnswer {
+                asked,
+                source,
+                tries,
+            },
+            Self::Damaged { asked, problem } => Error::Damaged {
+                asked,
+                problem,
+                tries,
+            },
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
+    }
+}
+
+const ONCE: Tries = Tries {
+    count: 1,
+    over: Duration::ZERO,
+};
+
+fn no_answer(asked: Asked, source: http::Error) -> Error {
+    Error::NoAnswer {
+        asked,
+        source,
+        tries: ONCE,
+    }
+}
+
+/// A body that stops too early may come whole the next time; one that is wrong stays wrong.
+fn damaged(asked: Asked, problem: BodyProblem) -> Failure {
+    match problem {
+        BodyProblem::Empty | BodyProblem::Cut => Failure::Later(Cause::Damaged { asked, problem }),
+        problem => Failure::Final(Error::Damaged {
+            asked,
+            problem,
+            tries: ONCE,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! What an answer says: its body as text, and what it complains about.
+
+use bytes::Bytes;
+use encoding_rs::{Encoding, UTF_8};
+use serde_json::Value;
+
+use super::error::Document;
+use super::records::Problem;
+use crate::http::Answer;
+use crate::secret::scrub;
+
+/// How much of a foreign text is shown.
+const SHOWN: usize = 200;
+/// How much of a web page is shown; its title is enough.
+const EXCERPT: usize = 80;
+/// A complaint stands near the beginning; a longer body is no complaint.
+const COMPLAINT: usize = 64 << 10;
+/// Where sources put the words that say what is wrong, the most telling first.
+const COMPLAINTS: [&str; 8] = [
+    "/error/message/value",
+    "/error/message",
+    "/odata.error/message/value",
+    "/error_description",
+    "/message",
+    "/detail",
+    "/errors/0/message",
+    "/error",
+];
+
+/// Returns the body as UTF-8 without a byte order mark, converted if its headers say otherwise.
+///
+/// # Errors
+/// If the body is not what its headers say.
+pub(super) fn text(answer: &Answer) -> Result<Bytes, Problem> {
+    let encoding = match Encoding::for_bom(&answer.body) {
+        Some((encoding, length)) if encoding == UTF_8 => {
+            return checked(answer.body.slice(length..));
+        }
+        Some((encoding, _)) => encoding,
+        None => match charset(answer) {
+            None => return checked(answer.body.clone()),
+            Some(label) => Encoding::for_label(label.as_bytes())
+                .ok_or_else(|| Problem::Encoding(scrub(label, SHOWN)))?,
+        },
+    };
+    if encoding == UTF_8 {
+        return checked(answer.body.clone());
+    }
+    let (text, _, is_damaged) = encoding.decode(&answer.body);
+    if is_damaged {
+        return Err(Problem::Encoding(encoding.name().to_owned()));
+    }
+    Ok(Bytes::from(text.into_owned()))
+}
+
+fn checked(body: Bytes) -> Result<Bytes, Problem> {
+    match std::str::from_utf8(&body) {
+        Ok(_) => Ok(body),
+        // A letter may be cut in two; then the answer was cut, and can be asked for again.
+        Err(error) if error.error_len().is_none() => Err(Problem::Cut),
+        Err(_) => Err(Problem::Encoding(UTF_8.name().to_owned())),
+    }
+}
+
+fn charset(answer: &Answer) -> Option<&str> {
+    let parameters = answer.header("content-type")?.split(';').skip(1);
+    parameters
+        .filter_map(|parameter| parameter.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+        .map(|(_, label)| label.trim().trim_matches('"'))
+}
+
+/// Returns what the answer is instead of JSON, if it plainly is something else.
+pub(super) fn foreign(answer: &Answer, body: &str) -> Option<Document> {
+    let begins = body.trim_start();
+    if !begins.starts_with('<') {
+        return None;
+    }
+    let media = answer
+        .header("content-type")
+        .and_then(|media| media.split(';').next());
+    let media = media.map(|media| scrub(media, SHOWN));
+    let is_xml =
+        begins.starts_with("<?xml") && !media.as_deref().is_some_and(|m| m.contains("html"));
+    Some(Document {
+        is_html: !is_xml,
+        media,
+        begins: scrub(begins, EXCERPT),
+    })
+}
+
+/// Returns the words with which a source refuses: from its body, or from a `Reason` header.
+pub(super) fn complaint(answer: &Answer) -> Option<String> {
+    let reason = answer.header("reason").map(str::to_owned);
+    let words = in_body(&answer.body);
+    let said = [reason, words]
+        .into_iter()
+        .flatten()
+        .filter(|words| !words.is_empty());
+    let said = said
+        .map(|words| scrub(&words, SHOWN))
+        .collect::<Vec<_>>()
+        .join(": ");
+    (!said.is_empty()).then_some(said)
+}
+
+fn in_body(body: &[u8]) -> Option<String> {
+    if body.len() > COMPLAINT {
+        return None;
+    }
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let words = COMPLAINTS
+        .iter()
+        .find_map(|place| body.pointer(place)?.as_str());
+    Some(words?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::HeaderMap;
+
+    fn answer(headers: &[(&'static str, &str)], body: &[u8]) -> Answer {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        let url = "https://api.example.com/".parse().unwrap();
+        Answer {
+            status: 200,
+            headers,
+            body: Bytes::copy_from_slice(body),
+            url,
+        }
+    }
+
+    #[test]
+    fn bodies_become_utf_8() {
+        let typed = |kind| [("content-type", kind)];
+        let utf_16 = [
+            b"\xff\xfe".as_slice(),
+            &"[\"é\"]"
+                .encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect::<Vec<_>>(),
+        ]
+        .concat();
+        let cases: [(&str, &[u8], Result<&str, &str>); 9] = [
+            ("application/json", "[\"é\"]".as_bytes(), Ok("[\"é\"]")),
+            ("application/json", b"\xef\xbb\xbf[]", Ok("[]")),
+            (
+                "application/json; charset=UTF-8",
+                "[\"é\"]".as_bytes(),
+                Ok("[\"é\"]"),
+            ),
+            (
+                "application/json;odata=verbose; Charset=\"iso-8859-1\"",
+                b"[\"\xe9\"]",
+                Ok("[\"é\"]"),
+            ),
+            (
+                "text/plain; charset=windows-1252",
+                b"[\"\x80\"]",
+                Ok("[\"€\"]"),
+            ),
+            ("application/json", &utf_16, Ok("[\"é\"]")),
+            (
+                "application/json",
+                b"[\"\xe9\"]",
+                Err("is not valid UTF-8 text"),
+            ),
+            (
+                "application/json",
+                b"[\"\xc3",
+                Err("ended in the middle of its JSON"),
+            ),
+            (
+                "application/json; charset=klingon",
+                b"[]",
+                Err("is not valid klingon text"),
+            ),
+        ];
+        for (kind, body, expected) in cases {
+            let text = text(&answer(&typed(kind), body)).map_err(|problem| problem.to_string());
+            let text = text.as_ref().map(|text| std::str::from_utf8(text).unwrap());
+            assert_eq!(text.map_err(String::as_str), expected, "{kind}");
+        }
+    }
+
+    #[test]
+    fn complaints_are_found_and_cleaned() {
+        let cases = [
+            (
+                r#"{"error":{"code":"","message":{"lang":"","value":"No  such field 'X'"}}}"#,
+                Some("No  such field 'X'"),
+            ),
+            (
+                r#"{"error":{"code":"Forbidden","message":"Insufficient privileges"}}"#,
+                Some("Insufficient privileges"),
+            ),
+            (
+                r#"{"error":"invalid_scope","error_description":"no"}"#,
+                Some("no"),
+            ),
+            (r#"{"errors":[{"message":"a"},{"message":"b"}]}"#, Some("a")),
+            (
+                r#"{"error":"gAAAAABk3vXyz0123456789abcdef"}"#,
+                Some("[removed]"),
+            ),
+            (r#"{"ok":false}"#, None),
+            ("<html>", None),
+            ("", None),
+        ];
+        for (body, words) in cases {
+            assert_eq!(
+                complaint(&answer(&[], body.as_bytes())).as_deref(),
+                words,
+                "{body}"
+            );
+        }
+        let reason = answer(&[("reason", "NoDivisionAccess")], b"");
+        assert_eq!(complaint(&reason).as_deref(), Some("NoDivisionAccess"));
+    }
+}

@@ -1,0 +1,278 @@
+//! Why a page could not be had.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Reason, paginate, records};
+use crate::http;
+use crate::remedy::Remedy;
+
+/// What was asked, fit to be shown: the query may hold what nobody should read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The method.
+    pub method: &'static str,
+    /// The URL without query.
+    pub url: Box<str>,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.url)
+    }
+}
+
+/// How often something was tried, and over how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tries {
+    /// How often.
+    pub count: u32,
+    /// From the first try to the end of the last.
+    pub over: Duration,
+}
+
+impl fmt::Display for Tries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.over.as_secs();
+        match self.count {
+            0 | 1 => return Ok(()),
+            2 => f.write_str(", twice")?,
+            3 => f.write_str(", three times")?,
+            4 => f.write_str(", four times")?,
+            5 => f.write_str(", five times")?,
+            more => write!(f, ", {more} times")?,
+        }
+        match seconds {
+            0..120 => write!(f, " in {seconds} s"),
+            _ => write!(f, " in {} min", seconds / 60),
+        }
+    }
+}
+
+/// A document that is not JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// True if it is a web page.
+    pub is_html: bool,
+    /// The content type it came with.
+    pub media: Option<String>,
+    /// Its first words, cleaned.
+    pub begins: String,
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_html {
+            "HTML, not JSON"
+        } else {
+            "XML, not JSON"
+        })?;
+        match &self.media {
+            Some(media) => write!(f, ": content type `{media}`")?,
+            None => f.write_str(": no content type")?,
+        }
+        write!(f, ", beginning `{}`", self.begins)
+    }
+}
+
+/// Why a page could not be had. No variant holds a query, a header or a token.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request could not be written from the configuration.
+    #[error("could not write the request: {place}: {message}")]
+    Request {
+        /// The configuration key.
+        place: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The source is out of order, or too busy.
+    #[error("{asked} answered {status}{tries}{}", said(message.as_deref()))]
+    Unavailable {
+        /// What was asked.
+        asked: Asked,
+        /// The last status.
+        status: u16,
+        /// How often.
+        tries: Tries,
+        /// What the source said.
+        message: Option<String>,
+    },
+    /// There was no answer.
+    #[error("{asked}: {source}{tries}")]
+    NoAnswer {
+        /// What was asked.
+        asked: Asked,
+        /// Why the last try failed.
+        #[source]
+        source: http::Error,
+        /// How often.
+        tries: Tries,
+    },
+    /// The access token was not accepted. The same page may be asked for with another.
+    #[error("{asked} answered 401{}", said(message.as_deref()))]
+    Unauthorized {
+        /// What was asked.
+        asked: Asked,
+        /// What the source said.
+        message: Option<String>,
+    },
+    /// The access token is good, but not for this.
+    #[error("{asked} answered 403{}", said(message.as_deref()))]
+    Forbidden {
+        /// What was asked.
+        asked: Asked,
+        /// What the source said.
+        message: Option<String>,
+    },
+    /// The source does not take the request as it is.
+    #[error("{asked} answered {status}{}", said(message.as_deref()))]
+    Refused {
+        /// What was asked.
+        asked: Asked,
+        /// The status.
+        status: u16,
+        /// What the source said.
+        message: Option<String>,
+    },
+    /// The source wants us to ask elsewhere.
+    #[error("{asked} answered {status}{}; redirects are not followed", to(target.as_deref()))]
+    Redirected {
+        /// What was asked.
+        asked: Asked,
+        /// The status.
+        status: u16,
+        /// Scheme, host and port of where to, if it says.
+        target: Option<String>,
+    },
+    /// The answer is a web page or another document.
+    #[error("{asked} answered {status} with {document}")]
+    NotJson {
+        /// What was asked.
+        asked: Asked,
+        /// The status.
+        status: u16,
+        /// What it is instead.
+        document: Document,
+    },
+    /// The body is not what it should be.
+    #[error("the answer to {asked} {problem}{tries}")]
+    Damaged {
+        /// What was asked.
+        asked: Asked,
+        /// What is wrong.
+        #[source]
+        problem: records::Problem,
+        /// How often.
+        tries: Tries,
+    },
+    /// There should be another page, but there is no way on.
+    #[error("page {page}, the answer to {asked}, {problem}")]
+    Astray {
+        /// What was asked last.
+        asked: Asked,
+        /// The page that should have led on.
+        page: u64,
+        /// Why it does not.
+        #[source]
+        problem: paginate::Problem,
+    },
+    /// A quota is used up for long.
+    #[error("{reason}; it goes on at {resumes_at}")]
+    Parked {
+        /// When to come back.
+        resumes_at: Timestamp,
+        /// Which quota.
+        reason: Reason,
+    },
+}
+
+impl Error {
+    /// Says who must act.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Unavailable { .. } | Self::Parked { .. } | Self::NotJson { .. } => Remedy::Wait,
+            Self::NoAnswer { source, .. } => source.remedy(),
+            Self::Unauthorized { .. } => Remedy::Login,
+            Self::Request { .. }
+            | Self::Forbidden { .. }
+            | Self::Refused { .. }
+            | Self::Redirected { .. }
+            | Self::Astray { .. } => Remedy::EditConfig,
+            Self::Damaged { problem, .. } => match problem {
+                records::Problem::Empty
+                | records::Problem::Cut
+                | records::Problem::Syntax { .. }
+                | records::Problem::Encoding(_) => Remedy::Wait,
+                records::Problem::NotRecords { .. }
+                | records::Problem::NotAnObject { .. }
+                | records::Problem::NoEnvelope
+                | records::Problem::NotScalar => Remedy::EditConfig,
+            },
+        }
+    }
+
+    /// Says what a person can do, where that is not plain from the message.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        use paginate::Problem as Paging;
+        use records::Problem as Body;
+        match self {
+            Self::NoAnswer {
+                source: http::Error::TooLarge { .. },
+                ..
+            } => Some("ask for fewer records per page, or raise `max_page_bytes`"),
+            Self::Forbidden { .. } => {
+                Some("the account that signed in, or the scopes asked for, do not reach this")
+            }
+            Self::Refused {
+                status: 404 | 405 | 410,
+                ..
+            } => Some("check `url`, upper and lower case too"),
+            Self::Refused { .. } => Some("check `url`, `query` and the cursor's `filter`"),
+            Self::Redirected { .. } => Some("write the final URL into the configuration"),
+            Self::NotJson { .. } => Some(
+                "it may be a maintenance page; if it stays, check that `url` is the API's and \
+                 not a page for people",
+            ),
+            Self::Damaged {
+                problem: Body::NotRecords { .. } | Body::NoEnvelope,
+                ..
+            } => Some("say where the records are with `records`"),
+            Self::Damaged {
+                problem: Body::NotAnObject { .. } | Body::NotScalar,
+                ..
+            } => Some("check the paths in `records` and `paging`"),
+            Self::Astray {
+                problem: Paging::Foreign { .. },
+                ..
+            } => Some("if that host belongs to the source, add it to `allow_hosts`"),
+            Self::Astray {
+                problem: Paging::TooMany { .. },
+                ..
+            } => Some("raise `max_pages` if the source really has that many"),
+            Self::Astray { .. } => Some("check `paging` against what the source documents"),
+            Self::Request { .. }
+            | Self::Unavailable { .. }
+            | Self::NoAnswer { .. }
+            | Self::Unauthorized { .. }
+            | Self::Damaged { .. }
+            | Self::Parked { .. } => None,
+        }
+    }
+}
+
+fn said(message: Option<&str>) -> String {
+    message
+        .map(|message| format!(": {message}"))
+        .unwrap_or_default()
+}
+
+fn to(target: Option<&str>) -> String {
+    target
+        .map(|target| format!(", which leads to {target}"))
+        .unwrap_or_default()
+}

@@ -1,0 +1,416 @@
+use super::super::records::{Place, Plan};
+use super::*;
+
+const BASE: &str = "https://api.example.com/v1/items?%24select=ID%2cCode&x='a'%20b";
+
+fn path(text: &str) -> FieldPath {
+    text.parse().unwrap()
+}
+
+fn pager(paging: Paging) -> Pager {
+    let allowed = ["https://api.example.com", "https://files.example.com:8443"]
+        .map(|origin| origin.parse::<Url>().unwrap().origin());
+    Pager::new(paging, 100, allowed.to_vec())
+}
+
+/// Feeds one body to a pager, as the answer of `url`.
+fn feed(pager: &mut Pager, place: Place, url: &str, body: &str) -> Result<Option<Ask>, Problem> {
+    feed_with(pager, place, url, body, &HeaderMap::new())
+}
+
+fn feed_with(
+    pager: &mut Pager,
+    place: Place,
+    url: &str,
+    body: &str,
+    headers: &HeaderMap,
+) -> Result<Option<Ask>, Problem> {
+    let found = Plan::new(place, &pager.values()).find(body).unwrap();
+    let url = url.parse().unwrap();
+    pager.next(&Answered {
+        url: &url,
+        headers,
+        body: body.as_bytes(),
+        found: &found,
+    })
+}
+
+fn items() -> Place {
+    Place::At(path("items"))
+}
+
+fn query<const N: usize>(pairs: [(&str, &str); N]) -> Ask {
+    Ask::Query(
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
+    )
+}
+
+/// A body with `count` records that no other body has.
+fn page(start: u64, count: u64, rest: &str) -> String {
+    let records: Vec<_> = (start..start + count)
+        .map(|id| format!(r#"{{"id":{id}}}"#))
+        .collect();
+    format!(r#"{{"items":[{}]{rest}}}"#, records.join(","))
+}
+
+#[test]
+fn links_are_followed_as_given() {
+    let cases = [
+        (
+            "https://api.example.com/v1/items?$skiptoken=guid'a',5L",
+            "https://api.example.com/v1/items?$skiptoken=guid%27a%27,5L",
+        ),
+        (
+            "https://API.example.com:443/b?t=2018-09-21T04%3A18%3A55.617%2c&x=a+b%20c",
+            "https://api.example.com/b?t=2018-09-21T04%3A18%3A55.617%2c&x=a+b%20c",
+        ),
+        (
+            "/v1/items?page=2",
+            "https://api.example.com/v1/items?page=2",
+        ),
+        ("../v2/items?a=;", "https://api.example.com/v2/items?a=;"),
+        (
+            "?page=2&$top=5",
+            "https://api.example.com/v1/items?page=2&$top=5",
+        ),
+        (
+            "https://files.example.com:8443/x",
+            "https://files.example.com:8443/x",
+        ),
+    ];
+    for (link, followed) in cases {
+        let body = page(0, 1, &format!(r#","next":"{link}""#));
+        let next = feed(
+            &mut pager(Paging::NextUrl { path: path("next") }),
+            items(),
+            BASE,
+            &body,
+        );
+        assert_eq!(
+            next,
+            Ok(Some(Ask::Link(followed.parse().unwrap()))),
+            "{link}"
+        );
+        let Ok(Some(Ask::Link(url))) = next else {
+            unreachable!()
+        };
+        assert_eq!(url.as_str(), followed);
+    }
+}
+
+#[test]
+fn a_link_elsewhere_is_not_followed() {
+    let foreign = |origin: &str| Problem::Foreign {
+        origin: origin.to_owned(),
+    };
+    let cases = [
+        ("https://evil.example/a", foreign("https://evil.example")),
+        ("//evil.example/a", foreign("https://evil.example")),
+        (
+            "https://api.example.com:444/a",
+            foreign("https://api.example.com:444"),
+        ),
+        (
+            "https://api.example.com@evil.example/",
+            foreign("https://evil.example"),
+        ),
+        (
+            "https://me:pw@api.example.com/",
+            foreign("https://api.example.com"),
+        ),
+        (
+            "http://api.example.com/a",
+            Problem::Downgrade {
+                origin: "http://api.example.com".to_owned(),
+            },
+        ),
+        ("https://", Problem::NotALink),
+    ];
+    for (link, problem) in cases {
+        let body = page(0, 1, &format!(r#","next":"{link}""#));
+        let mut pager = pager(Paging::NextUrl { path: path("next") });
+        assert_eq!(
+            feed(&mut pager, items(), BASE, &body),
+            Err(problem),
+            "{link}"
+        );
+    }
+}
+
+#[test]
+fn absent_null_and_empty_links_end_and_an_empty_page_with_a_link_does_not() {
+    for rest in ["", r#","next":null"#, r#","next":"""#, r#","next":false"#] {
+        let mut pager = pager(Paging::NextUrl { path: path("next") });
+        assert_eq!(
+            feed(&mut pager, items(), BASE, &page(0, 3, rest)),
+            Ok(None),
+            "{rest}"
+        );
+    }
+    let mut pager = pager(Paging::NextUrl { path: path("next") });
+    for number in 2..6 {
+        let body = page(0, 0, &format!(r#","next":"?page={number}""#));
+        assert!(feed(&mut pager, items(), BASE, &body).unwrap().is_some());
+    }
+}
+
+#[test]
+fn odata_links_of_all_versions_are_known() {
+    let link = "https://api.example.com/v1/items?$skiptoken=2";
+    let bodies = [
+        format!(r#"{{"d":{{"results":[{{"ID":1}}],"__next":"{link}"}}}}"#),
+        format!(r#"{{"odata.metadata":"m","value":[{{"ID":1}}],"odata.nextLink":"{link}"}}"#),
+        format!(r#"{{"@odata.context":"m","value":[],"@odata.nextLink":"{link}"}}"#),
+        format!(r#"{{"value":[{{"ID":1}}],"@nextLink":"{link}"}}"#),
+    ];
+    for body in bodies {
+        let next = feed(&mut pager(Paging::OData), Place::OData, BASE, &body);
+        assert_eq!(next, Ok(Some(Ask::Link(link.parse().unwrap()))), "{body}");
+    }
+    let last = r#"{"d":[{"ID":1}]}"#;
+    assert_eq!(
+        feed(&mut pager(Paging::OData), Place::OData, BASE, last),
+        Ok(None)
+    );
+}
+
+#[test]
+fn the_link_header_names_the_next_page() {
+    let mut headers = HeaderMap::new();
+    headers.insert("link", r#"</v1/items?page=2>; rel="next""#.parse().unwrap());
+    let next = feed_with(
+        &mut pager(Paging::LinkHeader),
+        Place::Root,
+        BASE,
+        "[{}]",
+        &headers,
+    );
+    let link = "https://api.example.com/v1/items?page=2".parse().unwrap();
+    assert_eq!(next, Ok(Some(Ask::Link(link))));
+    assert_eq!(
+        feed(&mut pager(Paging::LinkHeader), Place::Root, BASE, "[{}]"),
+        Ok(None)
+    );
+}
+
+#[test]
+fn a_cursor_goes_where_it_is_wanted() {
+    let cases = [
+        (
+            SendCursor::Query("after".into()),
+            r#""a b""#,
+            query([("after", "a b")]),
+        ),
+        (
+            SendCursor::Header("x-next".into()),
+            "17",
+            Ask::Header("x-next".into(), "17".into()),
+        ),
+        (
+            SendCursor::Body(path("page.cursor")),
+            "17",
+            Ask::Body(path("page.cursor"), Scalar::Number("17".into())),
+        ),
+    ];
+    for (send, word, ask) in cases {
+        let mut pager = pager(Paging::Cursor {
+            path: path("meta.next"),
+            send,
+            more: None,
+        });
+        assert_eq!(pager.first(), query([]));
+        let body = page(0, 1, &format!(r#","meta":{{"next":{word}}}"#));
+        assert_eq!(feed(&mut pager, items(), BASE, &body), Ok(Some(ask)));
+        assert_eq!(feed(&mut pager, items(), BASE, &page(1, 1, "")), Ok(None));
+    }
+}
+
+#[test]
+fn a_flag_beside_a_cursor_decides() {
+    let cases = [
+        (r#","next":"a","more":false"#, Ok(None)),
+        (r#","next":"a","more":true"#, Ok(Some(query([("c", "a")])))),
+        (r#","next":"a""#, Ok(Some(query([("c", "a")])))),
+        (r#","more":true"#, Err(Problem::NoCursor)),
+        (r#","next":true"#, Err(Problem::NotACursor)),
+        ("", Ok(None)),
+    ];
+    for (rest, next) in cases {
+        let send = SendCursor::Query("c".into());
+        let more = Some(path("more"));
+        let mut pager = pager(Paging::Cursor {
+            path: path("next"),
+            send,
+            more,
+        });
+        assert_eq!(
+            feed(&mut pager, items(), BASE, &page(0, 1, rest)),
+            next,
+            "{rest}"
+        );
+    }
+}
+
+/// The counts of successive pages, what each says beside its records, and how many are asked for.
+type Numbered = (Option<u64>, Option<Total>, Vec<(u64, &'static str)>);
+
+#[test]
+fn numbered_pages_end_when_the_source_has_no_more() {
+    let total = |rest| {
+        Some(match rest {
+            "records" => Total::Records(path("total")),
+            "pages" => Total::Pages(path("total")),
+            _ => Total::More(path("more")),
+        })
+    };
+    let cases: Vec<Numbered> = vec![
+        // Nothing is said: an empty page, or one shorter than those before, is the last.
+        (Some(10), None, vec![(10, ""), (10, ""), (3, "")]),
+        (Some(10), None, vec![(10, ""), (10, ""), (0, "")]),
+        (Some(10), None, vec![(0, "")]),
+        // Fewer than chosen on the first page proves nothing: the source may have its own cap.
+        (Some(500), None, vec![(100, ""), (100, ""), (57, "")]),
+        (Some(10), None, vec![(4, ""), (0, "")]),
+        // We did not choose the size: only an empty page ends.
+        (None, None, vec![(10, ""), (3, ""), (5, ""), (0, "")]),
+        // A total saves the last question, whatever the lengths.
+        (
+            Some(10),
+            total("records"),
+            vec![(10, r#","total":13"#), (3, r#","total":13"#)],
+        ),
+        (
+            Some(10),
+            total("records"),
+            vec![(5, r#","total":"8""#), (3, r#","total":"8""#)],
+        ),
+        (
+            Some(10),
+            total("records"),
+            vec![(10, r#","total":50"#), (0, r#","total":50"#)],
+        ),
+        (
+            None,
+            total("pages"),
+            vec![(10, r#","total":2"#), (2, r#","total":2"#)],
+        ),
+        // A flag decides, over empty pages too; where it is missing the lengths do.
+        (
+            Some(10),
+            total("more"),
+            vec![
+                (0, r#","more":true"#),
+                (2, r#","more":true"#),
+                (9, r#","more":false"#),
+            ],
+        ),
+        (Some(10), total("more"), vec![(10, ""), (9, "")]),
+        (Some(10), total("records"), vec![(10, ""), (9, "")]),
+    ];
+    for (size, total, pages) in cases {
+        let label = format!("{size:?} {total:?} {pages:?}");
+        let size = size.map(|size| ("size".to_owned(), size));
+        let mut pager = pager(Paging::Page {
+            param: "page".into(),
+            first: 1,
+            size,
+            total,
+        });
+        assert!(matches!(pager.first(), Ask::Query(query) if query[0].1 == "1"));
+        let (last, others) = pages.split_last().unwrap();
+        for (index, (count, rest)) in others.iter().enumerate() {
+            let body = page(1_000 * index as u64, *count, rest);
+            let next = feed(&mut pager, items(), BASE, &body).unwrap();
+            let Some(Ask::Query(query)) = next else {
+                panic!("{label}: ended at {index}")
+            };
+            assert_eq!(
+                query[0],
+                ("page".to_owned(), (index + 2).to_string()),
+                "{label}"
+            );
+        }
+        let body = page(90_000, last.0, last.1);
+        assert_eq!(feed(&mut pager, items(), BASE, &body), Ok(None), "{label}");
+    }
+}
+
+#[test]
+fn positions_move_by_what_came() {
+    let mut pager = pager(Paging::Offset {
+        param: "offset".into(),
+        first: 1,
+        limit_param: "limit".into(),
+        limit: 500,
+        total: None,
+    });
+    assert_eq!(pager.first(), query([("offset", "1"), ("limit", "500")]));
+    for (at, next) in [(0, "101"), (100, "201")] {
+        let asked = feed(&mut pager, items(), BASE, &page(at, 100, ""));
+        assert_eq!(asked, Ok(Some(query([("offset", next), ("limit", "500")]))));
+    }
+    assert_eq!(feed(&mut pager, items(), BASE, &page(200, 7, "")), Ok(None));
+}
+
+#[test]
+fn circles_are_noticed_and_caps_hold() {
+    let link = |number: u64, to: &str| page(number, 1, &format!(r#","next":"{to}""#));
+    let paging = || pager(Paging::NextUrl { path: path("next") });
+    let at = |page: &str| format!("https://api.example.com/{page}");
+
+    let mut own = paging();
+    assert_eq!(
+        feed(&mut own, items(), &at("a"), &link(1, "/a")),
+        Err(Problem::Circle)
+    );
+
+    let mut longer = paging();
+    assert!(feed(&mut longer, items(), &at("a"), &link(1, "/b")).is_ok());
+    assert!(feed(&mut longer, items(), &at("b"), &link(2, "/c")).is_ok());
+    assert_eq!(
+        feed(&mut longer, items(), &at("c"), &link(3, "/b")),
+        Err(Problem::Circle)
+    );
+
+    let mut same = paging();
+    assert!(feed(&mut same, items(), &at("a"), &link(1, "/b")).is_ok());
+    assert_eq!(
+        feed(&mut same, items(), &at("b"), &link(1, "/c")),
+        Err(Problem::Repeated)
+    );
+
+    let send = SendCursor::Query("c".into());
+    let mut cursor = pager(Paging::Cursor {
+        path: path("next"),
+        send,
+        more: None,
+    });
+    assert!(feed(&mut cursor, items(), BASE, &link(1, "x")).is_ok());
+    assert_eq!(
+        feed(&mut cursor, items(), BASE, &link(2, "x")),
+        Err(Problem::Circle)
+    );
+
+    let mut capped = paging();
+    for number in 1..100 {
+        let body = link(number, &format!("/{}", number + 1));
+        assert!(feed(&mut capped, items(), &at(&number.to_string()), &body).is_ok());
+    }
+    let last = feed(&mut capped, items(), &at("100"), &link(100, "/101"));
+    assert_eq!(last, Err(Problem::TooMany { cap: 100 }));
+}
+
+#[test]
+fn a_url_keeps_what_we_rely_on() {
+    // Following a link "as given" holds as far as the parser of URLs lets it: it writes a raw
+    // quote as %27, which every server reads as the same, and leaves the rest alone.
+    let url: Url = "https://x.example/a?$skiptoken=guid'0',5L&t=a%20b%3Ac%2C+d&u=~!*()"
+        .parse()
+        .unwrap();
+    assert_eq!(
+        url.as_str(),
+        "https://x.example/a?$skiptoken=guid%270%27,5L&t=a%20b%3Ac%2C+d&u=~!*()"
+    );
+}

@@ -1,0 +1,257 @@
+//! Finds the records of a page, and the few values paging needs, in one walk over its bytes.
+//!
+//! Nothing is copied: a record is the range of the body where it stands. Whatever is neither a
+//! record nor asked for is skipped. The body is read to its very end before anything of it counts,
+//! so a damaged page fails as a whole.
+
+mod walk;
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use serde_json::value::RawValue;
+
+use self::walk::Seen;
+use super::odata;
+use crate::record::FieldPath;
+
+/// Where the records of a body stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The body is an array of them.
+    Root,
+    /// At a path: an array, or one object, or nothing at all (an empty page).
+    At(FieldPath),
+    /// In an OData envelope of any version.
+    OData,
+}
+
+/// What to look for in a body.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    place: Place,
+    root: Node,
+    values: usize,
+}
+
+/// What a body held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Where each record stands.
+    pub(super) records: Vec<Range<usize>>,
+    /// The values asked for, in the order asked; absent and null are the same.
+    pub(super) values: Vec<Option<Scalar>>,
+}
+
+/// A value that is neither an object nor an array.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Scalar {
+    /// A string.
+    Text(String),
+    /// A number, with the digits it was written with.
+    Number(String),
+    /// True or false.
+    Flag(bool),
+}
+
+/// What is wrong with a body.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// There is none.
+    #[error("is empty")]
+    Empty,
+    /// It ends too early.
+    #[error("ended in the middle of its JSON")]
+    Cut,
+    /// It is not JSON, or something follows the JSON.
+    #[error("is not valid JSON at line {line}, column {column}")]
+    Syntax {
+        /// The line, from 1.
+        line: usize,
+        /// The byte of the line, from 1.
+        column: usize,
+    },
+    /// It is not text in the encoding it claims.
+    #[error("is not valid {0} text")]
+    Encoding(String),
+    /// Something else stands where records should.
+    #[error("has {found} {place}, where records should be")]
+    NotRecords {
+        /// The place, as `at …`.
+        place: String,
+        /// What stands there.
+        found: &'static str,
+    },
+    /// One of the records is no object.
+    #[error("has {found} as record {number}; a record must be an object")]
+    NotAnObject {
+        /// Which record of the page, from 1.
+        number: usize,
+        /// What it is.
+        found: &'static str,
+    },
+    /// An OData envelope was expected.
+    #[error("has no OData envelope: neither `d` nor `value` holds records")]
+    NoEnvelope,
+    /// A value that paging needs is an object or an array.
+    #[error("has an object or array where a next link, cursor or count should be")]
+    NotScalar,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Node {
+    name: String,
+    records: Records,
+    /// True if records are expected here or further in.
+    leads: bool,
+    value: Option<usize>,
+    children: Vec<Node>,
+}
+
+/// How a node may hold records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Records {
+    /// Not at all.
+    #[default]
+    No,
+    /// As an array, as one object, or null.
+    Any,
+    /// As an array; anything else is an error.
+    Array,
+    /// As an array; anything else is none of our business.
+    ArrayOrIgnored,
+}
+
+impl Plan {
+    /// Makes a plan for records at `place` and the values at `values`.
+    pub(super) fn new(place: Place, values: &[FieldPath]) -> Self {
+        let mut root = Node::default();
+        match &place {
+            Place::Root => root.lead(&[], Records::Array),
+            Place::At(path) => root.lead(path.segments(), Records::Any),
+            Place::OData => {
+                for (path, records) in [
+                    (&["d"][..], Records::Any),
+                    (&["d", "results"], Records::ArrayOrIgnored),
+                    (&["value"], Records::ArrayOrIgnored),
+                ] {
+                    root.lead(FieldPath::of(path.iter().copied()).segments(), records);
+                }
+            }
+        }
+        for (index, path) in values.iter().enumerate() {
+            root.reach(path.segments()).value = Some(index);
+        }
+        let mut plan = Self {
+            place,
+            root,
+            values: values.len(),
+        };
+        if plan.place == Place::OData {
+            for annotation in odata::ENTITY_ANNOTATIONS {
+                plan.root.reach(&[annotation.to_owned()]).value = Some(plan.values);
+            }
+        }
+        plan
+    }
+
+    /// Finds the records of `body`.
+    ///
+    /// # Errors
+    /// If the body is damaged anywhere, or holds something else than records.
+    pub(super) fn find(&self, body: &str) -> Result<Found, Problem> {
+        if body.trim_ascii().is_empty() {
+            return Err(Problem::Empty);
+        }
+        let mut walk = walk::walk(body, &self.root, self.values + 1)
+            .map_err(|problem| self.placed(problem))?;
+        let is_entity = walk.values.pop().flatten().is_some();
+        match (&self.place, walk.seen) {
+            (Place::At(path), Seen::Object) => walk.records = vec![locate(body, path.segments())?],
+            (Place::OData, Seen::Object) => walk.records = vec![locate(body, &["d".to_owned()])?],
+            (Place::OData, Seen::Nothing) if is_entity => walk.records = vec![locate(body, &[])?],
+            (Place::OData, Seen::Nothing) => return Err(Problem::NoEnvelope),
+            (Place::Root | Place::At(_), _) | (Place::OData, Seen::List | Seen::Null) => {}
+        }
+        Ok(Found {
+            records: walk.records,
+            values: walk.values,
+        })
+    }
+
+    /// Names the place in a problem found on the way.
+    fn placed(&self, problem: Problem) -> Problem {
+        match problem {
+            Problem::NotRecords { found, .. } => {
+                let place = match &self.place {
+                    Place::At(path) if !path.segments().is_empty() => format!("at `{path}`"),
+                    Place::At(_) | Place::Root => "at the top".to_owned(),
+                    Place::OData => "in its OData envelope".to_owned(),
+                };
+                Problem::NotRecords { place, found }
+            }
+            other => other,
+        }
+    }
+}
+
+impl Node {
+    /// Returns the node at `path` below this one, made if it was not there.
+    fn reach(&mut self, path: &[String]) -> &mut Self {
+        let Some((name, rest)) = path.split_first() else {
+            return self;
+        };
+        let index = match self.children.iter().position(|child| child.name == *name) {
+            Some(index) => index,
+            None => {
+                self.children.push(Self {
+                    name: name.clone(),
+                    ..Self::default()
+                });
+                self.children.len() - 1
+            }
+        };
+        self.children[index].reach(rest)
+    }
+
+    fn lead(&mut self, path: &[String], records: Records) {
+        for depth in 0..=path.len() {
+            self.reach(&path[..depth]).leads = true;
+        }
+        self.reach(path).records = records;
+    }
+}
+
+/// Finds the one object at `path`. Only for answers of one record: the body is read again.
+fn locate(body: &str, path: &[String]) -> Result<Range<usize>, Problem> {
+    let mut text = body.trim_ascii();
+    for name in path {
+        let fields: HashMap<String, &RawValue> =
+            serde_json::from_str(text).map_err(|error| damage(&error))?;
+        // The walk saw an object here; only a key that stands twice can hide it.
+        text = fields
+            .get(name)
+            .map(|value| value.get())
+            .filter(|text| text.starts_with('{'))
+            .ok_or(Problem::NotRecords {
+                place: format!("at `{name}`"),
+                found: "a second value",
+            })?;
+    }
+    let from = text.as_ptr() as usize - body.as_ptr() as usize;
+    Ok(from..from + text.len())
+}
+
+fn damage(error: &serde_json::Error) -> Problem {
+    if error.is_eof() {
+        Problem::Cut
+    } else {
+        Problem::Syntax {
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,401 @@
+//! From the templates of a flow to the request of a page.
+//!
+//! What does not change during a run is written once, in [`Prototype::write`]. What a page needs
+//! besides is put in by [`Prototype::asking`].
+
+use minijinja::value::{Serde, Value as Context};
+use serde_json::{Map, Value};
+use url::{Origin, Url};
+use zeroize::Zeroizing;
+
+use super::paginate::Ask;
+use super::records::Scalar;
+use super::{Error, Start, odata};
+use crate::config::{self, Body, Connection, Resource};
+use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use crate::record::FieldPath;
+use crate::template::Template;
+
+/// The variable that stands for how far the flow has got.
+const BOOKMARK: &str = "bookmark";
+
+/// The request of a run, before any paging.
+#[derive(Debug)]
+pub(super) struct Prototype {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Option<Posted>,
+    allowed: Vec<Origin>,
+}
+
+#[derive(Debug, Clone)]
+enum Posted {
+    Json(Value),
+    Form(Vec<(String, String)>),
+}
+
+impl Prototype {
+    /// Writes the request of a run.
+    ///
+    /// # Errors
+    /// If a template fails, or what it gives cannot be part of a request.
+    pub(super) fn write(
+        connection: &Connection,
+        resource: &Resource,
+        start: &Start,
+    ) -> Result<Self, Error> {
+        let writer = Writer::new(resource, start);
+        let text = writer.text("url", &resource.url)?;
+        let mut url = resolve(connection.base_url.as_ref(), &text)?;
+        let allowed = allowed(connection, &url);
+        if !allowed.contains(&url.origin()) {
+            let origin = url.origin().ascii_serialization();
+            let message =
+                format!("{origin} is neither the host of `base_url` nor among `allow_hosts`");
+            return Err(wrong("url", message));
+        }
+        let query = writer.query(resource, &mut url)?;
+        set_query(&mut url, &query);
+        let method = match resource.method {
+            config::Method::Get => Method::GET,
+            config::Method::Post => Method::POST,
+        };
+        let body = match &resource.body {
+            None => None,
+            Some(Body::Json(value)) => writer.json(value)?.map(Posted::Json),
+            Some(Body::Form(fields)) => Some(Posted::Form(writer.pairs("body.form", fields)?)),
+        };
+        let headers = writer.headers(connection, resource, body.as_ref())?;
+        Ok(Self {
+            method,
+            url,
+            headers,
+            body,
+            allowed,
+        })
+    }
+
+    /// Returns the origins the run may go to.
+    pub(super) fn allowed(&self) -> &[Origin] {
+        &self.allowed
+    }
+
+    /// Returns the method's name.
+    pub(super) fn method(&self) -> &'static str {
+        if self.method == Method::POST {
+            "POST"
+        } else {
+            "GET"
+        }
+    }
+
+    /// Returns the URL before any paging.
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Returns the request for a page.
+    ///
+    /// # Errors
+    /// If a cursor cannot be put where it is wanted.
+    pub(super) fn asking(&self, ask: &Ask) -> Result<Request, Error> {
+        let mut request = Request::new(self.method.clone(), self.url.clone());
+        request.headers = self.headers.clone();
+        let mut body = self.body.clone();
+        match ask {
+            Ask::Link(link) => request.url = link.clone(),
+            Ask::Query(pairs) => set_query(&mut request.url, pairs),
+            Ask::Header(name, value) => {
+                insert_header(&mut request.headers, "paging.header", name, value)?;
+            }
+            Ask::Body(path, word) => body = Some(put(body, path, word)?),
+        }
+        request.body = body.map(|body| Zeroizing::new(body.bytes()));
+        Ok(request)
+    }
+}
+
+impl Posted {
+    fn media(&self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Json(_) => "application/json",
+            Self::Form(_) => "application/x-www-form-urlencoded",
+        })
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Json(value) => value.to_string().into_bytes(),
+            Self::Form(fields) => url::form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(fields)
+                .finish()
+                .into_bytes(),
+        }
+    }
+}
+
+/// Fills in templates.
+struct Writer {
+    context: Context,
+    has_bookmark: bool,
+}
+
+impl Writer {
+    fn new(resource: &Resource, start: &Start) -> Self {
+        // Without its fraction, so that a question "up to now" never reaches into the future.
+        let now = jiff::Timestamp::from_second(start.now.as_second()).unwrap_or(start.now);
+        let mut names = vec![
+            ("now", Context::from(now.to_string())),
+            ("var", Context::from(Serde(&resource.vars))),
+        ];
+        if let Some(since) = &start.since {
+            names.push((BOOKMARK, Context::from(since.to_string())));
+        }
+        Self {
+            context: Context::from_pairs(names),
+            has_bookmark: start.since.is_some(),
+        }
+    }
+
+    fn text(&self, place: &str, template: &Template) -> Result<String, Error> {
+        template.render(&self.context).map_err(|error| {
+            if !self.has_bookmark && template.uses(BOOKMARK) {
+                let message = "there is no bookmark yet; say where to begin with `cursor.start`";
+                return wrong(place, message.to_owned());
+            }
+            wrong(place, error.message)
+        })
+    }
+
+    /// Returns the text, or nothing if it needs a bookmark that is not there.
+    fn if_known(&self, place: &str, template: &Template) -> Result<Option<String>, Error> {
+        if !self.has_bookmark && template.uses(BOOKMARK) {
+            return Ok(None);
+        }
+        self.text(place, template).map(Some)
+    }
+
+    fn pairs(
+        &self,
+        place: &str,
+        templates: &[(String, Template)],
+    ) -> Result<Vec<(String, String)>, Error> {
+        let mut pairs = Vec::new();
+        for (name, template) in templates {
+            if let Some(text) = self.if_known(&format!("{place}.{name}"), template)? {
+                pairs.push((name.clone(), text));
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// Returns the parameters, with the cursor's filter joined to any `$filter` there is, also to
+    /// one that is written into the URL.
+    fn query(&self, resource: &Resource, url: &mut Url) -> Result<Vec<(String, String)>, Error> {
+        let mut pairs = self.pairs("query", &resource.query)?;
+        let filter = resource
+            .cursor
+            .as_ref()
+            .and_then(|cursor| cursor.filter.as_ref());
+        if let Some(filter) = filter
+            && let Some(more) = self.if_known("cursor.filter", filter)?
+        {
+            match pairs.iter_mut().find(|(name, _)| name == odata::FILTER) {
+                Some((_, filter)) => *filter = odata::and(filter, &more),
+                None => {
+                    let own = url.query_pairs().find(|(name, _)| name == odata::FILTER);
+                    let own = own
+                        .map(|(_, filter)| filter.into_owned())
+                        .unwrap_or_default();
+                    pairs.push((odata::FILTER.to_owned(), odata::and(&own, &more)));
+                }
+            }
+        }
+        // Some sources refuse an empty filter rather than take it for none.
+        pairs.retain(|(name, text)| name != odata::FILTER || !text.trim().is_empty());
+        Ok(pairs)
+    }
+
+    fn headers(
+        &self,
+        connection: &Connection,
+        resource: &Resource,
+        body: Option<&Posted>,
+    ) -> Result<HeaderMap, Error> {
+        let mut headers = HeaderMap::new();
+        // Without it some sources answer in XML.
+        headers.insert("accept", HeaderValue::from_static("application/json"));
+        if let Some(body) = body {
+            headers.insert("content-type", body.media());
+        }
+        for (name, value) in self.pairs("headers", &connection.headers)? {
+            insert_header(&mut headers, "connection's headers", &name, &value)?;
+        }
+        for (name, value) in self.pairs("headers", &resource.headers)? {
+            insert_header(&mut headers, "headers", &name, &value)?;
+        }
+        Ok(headers)
+    }
+
+    /// Fills in the strings of a JSON value; what needs a bookmark that is not there is left out.
+    fn json(&self, value: &Value) -> Result<Option<Value>, Error> {
+        Ok(Some(match value {
+            Value::String(source) => {
+                let template =
+                    Template::parse(source).map_err(|error| wrong("body.json", error.message))?;
+                return Ok(self.if_known("body.json", &template)?.map(Value::String));
+            }
+            Value::Array(items) => {
+                let items = items.iter().filter_map(|item| self.json(item).transpose());
+                Value::Array(items.collect::<Result<_, _>>()?)
+            }
+            Value::Object(fields) => {
+                let fields = fields.iter().filter_map(|(name, value)| {
+                    let value = self.json(value).transpose()?;
+                    Some(value.map(|value| (name.clone(), value)))
+                });
+                Value::Object(fields.collect::<Result<_, _>>()?)
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        }))
+    }
+}
+
+fn wrong(place: &str, message: String) -> Error {
+    Error::Request {
+        place: format!("`{place}`"),
+        message,
+    }
+}
+
+/// Resolves a flow's URL.
+///
+/// A relative one stands below the base URL, path included, whether or not it begins with a slash:
+/// a base of `https://graph.example/v1.0` makes `/users` `https://graph.example/v1.0/users`. Since
+/// the texts are joined rather than resolved, nothing a template brings in can lead to another host.
+fn resolve(base: Option<&Url>, text: &str) -> Result<Url, Error> {
+    let bad = |error: url::ParseError| wrong("url", error.to_string());
+    if text.starts_with("https://") || text.starts_with("http://") {
+        return Url::parse(text).map_err(bad);
+    }
+    let Some(base) = base else {
+        return Err(wrong(
+            "url",
+            "it is relative, and its connection has no `base_url`".to_owned(),
+        ));
+    };
+    let mut base = base.clone();
+    base.set_query(None);
+    base.set_fragment(None);
+    let prefix = base.as_str().trim_end_matches('/');
+    let rest = text.trim_start_matches('/');
+    if rest.is_empty() || rest.starts_with('?') {
+        return Url::parse(&format!("{base}{rest}")).map_err(bad);
+    }
+    Url::parse(&format!("{prefix}/{rest}")).map_err(bad)
+}
+
+/// Returns where requests and credentials of this connection may go.
+fn allowed(connection: &Connection, first: &Url) -> Vec<Origin> {
+    let own = connection.base_url.as_ref().unwrap_or(first).origin();
+    std::iter::once(own)
+        .chain(connection.allow_hosts.iter().cloned())
+        .collect()
+}
+
+/// Puts parameters into a URL, in place of those of the same names; the rest stays byte for byte.
+fn set_query(url: &mut Url, pairs: &[(String, String)]) {
+    if pairs.is_empty() {
+        return;
+    }
+    let is_replaced = |part: &str| {
+        let name = url::form_urlencoded::parse(part.as_bytes()).next();
+        name.is_some_and(|(name, _)| pairs.iter().any(|(new, _)| *new == name))
+    };
+    let mut parts: Vec<String> = url
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter(|part| !part.is_empty() && !is_replaced(part))
+        .map(str::to_owned)
+        .collect();
+    parts.extend(
+        pairs
+            .iter()
+            .map(|(name, value)| format!("{}={}", encoded(name), encoded(value))),
+    );
+    url.set_query(Some(&parts.join("&")));
+}
+
+/// Percent-encodes what a query may not hold or servers read differently: a space is `%20` and
+/// never `+`, and `$`, `,`, `:` and the like stay as OData writes them.
+fn encoded(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~$,:@/()*!".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+fn insert_header(
+    headers: &mut HeaderMap,
+    place: &str,
+    name: &str,
+    value: &str,
+) -> Result<(), Error> {
+    let place = format!("{place}.{name}");
+    let name = HeaderName::try_from(name)
+        .map_err(|_| wrong(&place, "this is not a header's name".to_owned()))?;
+    let value = HeaderValue::try_from(value).map_err(|_| {
+        wrong(
+            &place,
+            "its value has characters no header may have".to_owned(),
+        )
+    })?;
+    headers.insert(name, value);
+    Ok(())
+}
+
+/// Puts a cursor into a body.
+fn put(body: Option<Posted>, path: &FieldPath, word: &Scalar) -> Result<Posted, Error> {
+    let mut json = match body {
+        None => Value::Object(Map::new()),
+        Some(Posted::Json(value)) => value,
+        Some(Posted::Form(mut fields)) => {
+            let name = path.to_string();
+            fields.retain(|(other, _)| *other != name);
+            fields.push((name, word.text()));
+            return Ok(Posted::Form(fields));
+        }
+    };
+    let mut place = &mut json;
+    for segment in path.segments() {
+        let Value::Object(fields) = place else {
+            let message = format!("`{path}` leads through something that is no object");
+            return Err(wrong("paging.body", message));
+        };
+        place = fields
+            .entry(segment.clone())
+            .or_insert_with(|| Value::Object(Map::new()));
+    }
+    *place = match word {
+        Scalar::Text(text) => Value::String(text.clone()),
+        Scalar::Flag(flag) => Value::Bool(*flag),
+        // A number too long for JSON as programs read it goes back as text, with all its digits.
+        Scalar::Number(digits) => digits.parse::<i64>().map_or_else(
+            |_| Value::String(digits.clone()),
+            |number| Value::Number(number.into()),
+        ),
+    };
+    Ok(Posted::Json(json))
+}
+
+#[cfg(test)]
+mod tests;

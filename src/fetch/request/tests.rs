@@ -1,0 +1,320 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+use crate::config::{Auth, Caps, Cursor, Name, Paging};
+use crate::record::CursorValue;
+
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+fn template(source: &str) -> Template {
+    Template::parse(source).unwrap()
+}
+
+fn templates(pairs: &[(&str, &str)]) -> Vec<(String, Template)> {
+    pairs
+        .iter()
+        .map(|(name, source)| ((*name).to_owned(), template(source)))
+        .collect()
+}
+
+fn connection(base: Option<&str>) -> Connection {
+    Connection {
+        name: Name::parse("x").unwrap(),
+        provider: None,
+        base_url: base.map(|base| base.parse().unwrap()),
+        auth: Auth::None,
+        headers: templates(&[("x-tenant", "{{ var.division }}")]),
+        allow_hosts: ["https://files.example.com", "https://b.example:8443"]
+            .map(|url| url.parse::<Url>().unwrap().origin())
+            .to_vec(),
+        time_zone: None,
+        budgets: Vec::new(),
+        timeout: Duration::from_secs(5),
+    }
+}
+
+fn resource(url: &str, query: &[(&str, &str)]) -> Resource {
+    Resource {
+        method: config::Method::Get,
+        url: template(url),
+        query: templates(query),
+        headers: Vec::new(),
+        body: None,
+        records: None,
+        paging: Paging::None,
+        cursor: None,
+        caps: Caps {
+            pages: 10,
+            page_bytes: 1_000,
+        },
+        vars: BTreeMap::from([
+            ("division".to_owned(), 123_456.into()),
+            ("code".to_owned(), "A&B +é'".into()),
+        ]),
+    }
+}
+
+fn filtered(mut resource: Resource, filter: &str) -> Resource {
+    resource.cursor = Some(Cursor {
+        field: "Modified".parse().unwrap(),
+        filter: Some(template(filter)),
+        lookback: Duration::ZERO,
+        start: None,
+        ordered: false,
+    });
+    resource
+}
+
+fn since(text: &str) -> Start {
+    let since = (!text.is_empty()).then(|| CursorValue::read(text));
+    Start {
+        since,
+        now: "2026-03-01T10:00:00.75Z".parse().unwrap(),
+    }
+}
+
+fn first(resource: &Resource, start: &Start) -> Result<String, String> {
+    let connection = connection(Some("https://api.example.com"));
+    Prototype::write(&connection, resource, start)
+        .and_then(|prototype| prototype.asking(&Ask::Query(Vec::new())))
+        .map(|request| request.url.to_string())
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_relative_url_stands_below_the_base_url() {
+    let cases = [
+        (
+            "https://a.example",
+            "/api/v1/x",
+            "https://a.example/api/v1/x",
+        ),
+        (
+            "https://a.example/",
+            "api/v1/x?b=1",
+            "https://a.example/api/v1/x?b=1",
+        ),
+        (
+            "https://a.example/v1.0",
+            "/users",
+            "https://a.example/v1.0/users",
+        ),
+        (
+            "https://a.example/v1.0/",
+            "users",
+            "https://a.example/v1.0/users",
+        ),
+        (
+            "https://a.example/v1?k=1#f",
+            "/users",
+            "https://a.example/v1/users",
+        ),
+        (
+            "https://a.example/feed/",
+            "?page=1",
+            "https://a.example/feed/?page=1",
+        ),
+        ("https://a.example/feed", "", "https://a.example/feed"),
+        (
+            "https://a.example/v1",
+            "//evil.example/x",
+            "https://a.example/v1/evil.example/x",
+        ),
+        (
+            "https://a.example/v1",
+            "https://a.example/v2",
+            "https://a.example/v2",
+        ),
+    ];
+    for (base, text, url) in cases {
+        assert_eq!(
+            resolve(Some(&base.parse().unwrap()), text)
+                .unwrap()
+                .as_str(),
+            url,
+            "{text}"
+        );
+    }
+    assert!(resolve(None, "/users").is_err());
+}
+
+#[test]
+fn a_flow_starts_at_its_own_connection() {
+    let goes = |base, url| Prototype::write(&connection(base), &resource(url, &[]), &since(""));
+    let base = Some("https://a.example");
+    assert!(goes(base, "https://files.example.com/x").is_ok());
+    assert!(goes(base, "https://b.example:8443/x").is_ok());
+    assert!(goes(None, "https://anywhere.example/x").is_ok());
+    for url in [
+        "https://evil.example/x",
+        "http://a.example/x",
+        "https://b.example/x",
+    ] {
+        assert!(
+            goes(base, url)
+                .unwrap_err()
+                .to_string()
+                .contains("allow_hosts"),
+            "{url}"
+        );
+    }
+}
+
+#[test]
+fn parameters_are_spelled_as_odata_wants_them() {
+    let query = [
+        ("$select", "ID,Code"),
+        ("code", "{{ var.code }}"),
+        ("q", "a;b=c#d"),
+    ];
+    let url = first(
+        &resource("/v1/{{ var.division }}/X?keep=%2c+a", &query),
+        &since(""),
+    )
+    .unwrap();
+    assert_eq!(
+        url,
+        "https://api.example.com/v1/123456/X?keep=%2c+a&$select=ID,Code\
+         &code=A%26B%20%2B%C3%A9%27&q=a%3Bb%3Dc%23d"
+    );
+    let now = first(&resource("/x", &[("until", "{{ now }}")]), &since("")).unwrap();
+    assert_eq!(now, "https://api.example.com/x?until=2026-03-01T10:00:00Z");
+}
+
+#[test]
+fn the_cursors_filter_joins_whatever_filter_there_is() {
+    let cursor = "Modified ge datetime'{{ bookmark }}'";
+    let at = "2026-01-02T03:04:05";
+    let spelled = "Modified%20ge%20datetime%272026-01-02T03:04:05%27";
+    let cases: [(&str, Pairs<'_>, String); 4] = [
+        ("/x", &[], format!("/x?$filter={spelled}")),
+        (
+            "/x",
+            &[("$filter", "A eq 1 or B")],
+            format!("/x?$filter=(A%20eq%201%20or%20B)%20and%20{spelled}"),
+        ),
+        (
+            "/x?a=1&%24filter=A+eq+1",
+            &[],
+            format!("/x?a=1&$filter=A%20eq%201%20and%20{spelled}"),
+        ),
+        ("/x", &[("$filter", "")], format!("/x?$filter={spelled}")),
+    ];
+    for (url, query, expected) in cases {
+        let resource = filtered(resource(url, query), cursor);
+        let asked = first(&resource, &since(at)).unwrap();
+        assert_eq!(asked, format!("https://api.example.com{expected}"));
+    }
+}
+
+#[test]
+fn what_needs_a_bookmark_is_left_out_until_there_is_one() {
+    let query = [
+        ("since", "{{ bookmark }}"),
+        ("$filter", "A eq 1"),
+        ("other", "1"),
+    ];
+    let resource = filtered(resource("/x", &query), "M ge {{ bookmark }}");
+    assert_eq!(
+        first(&resource, &since("")).unwrap(),
+        "https://api.example.com/x?$filter=A%20eq%201&other=1"
+    );
+    assert_eq!(
+        first(&resource, &since("17")).unwrap(),
+        "https://api.example.com/x?since=17&$filter=A%20eq%201%20and%20M%20ge%2017&other=1"
+    );
+    let always = filtered(super::tests::resource("/x", &[]), "Timestamp gt 1");
+    assert_eq!(
+        first(&always, &since("")).unwrap(),
+        "https://api.example.com/x?$filter=Timestamp%20gt%201"
+    );
+    let in_url = super::tests::resource("/x/{{ bookmark }}", &[]);
+    assert!(
+        first(&in_url, &since(""))
+            .unwrap_err()
+            .contains("cursor.start")
+    );
+    let unknown = super::tests::resource("/x/{{ var.region }}", &[]);
+    assert!(
+        first(&unknown, &since(""))
+            .unwrap_err()
+            .starts_with("could not write the request: `url`")
+    );
+}
+
+#[test]
+fn paging_puts_its_values_where_they_belong() {
+    let mut posted = resource("/search?page=1&%24top=5", &[]);
+    posted.method = config::Method::Post;
+    posted.body = Some(Body::Json(serde_json::json!({
+        "query": "code = {{ var.code | odata }}",
+        "since": "{{ bookmark }}",
+        "ids": ["{{ var.division }}", "{{ bookmark }}", 7, null],
+    })));
+    let connection = connection(Some("https://api.example.com"));
+    let prototype = Prototype::write(&connection, &posted, &since("")).unwrap();
+    let body = |ask| {
+        let request = prototype.asking(&ask).unwrap();
+        assert_eq!(request.headers["content-type"], "application/json");
+        assert_eq!(request.headers["accept"], "application/json");
+        assert_eq!(request.headers["x-tenant"], "123456");
+        serde_json::from_slice::<Value>(&request.body.unwrap()).unwrap()
+    };
+    let written = serde_json::json!({"query": "code = 'A&B +é'''", "ids": ["123456", 7, null]});
+    assert_eq!(body(Ask::Query(Vec::new())), written);
+    let with = body(Ask::Body(
+        "page.after".parse().unwrap(),
+        Scalar::Number("42".into()),
+    ));
+    assert_eq!(with["page"]["after"], 42);
+    let long = "12345678901234567890";
+    let with = body(Ask::Body(
+        "after".parse().unwrap(),
+        Scalar::Number(long.into()),
+    ));
+    assert_eq!(with["after"], long);
+    assert!(
+        prototype
+            .asking(&Ask::Body("ids.x".parse().unwrap(), Scalar::Flag(true)))
+            .is_err()
+    );
+
+    let next = Ask::Query(vec![
+        ("page".into(), "2".into()),
+        ("$top".into(), "9".into()),
+    ]);
+    assert_eq!(
+        prototype.asking(&next).unwrap().url.as_str(),
+        "https://api.example.com/search?page=2&$top=9"
+    );
+    let header = prototype
+        .asking(&Ask::Header("x-next".into(), "a b".into()))
+        .unwrap();
+    assert_eq!(header.headers["x-next"], "a b");
+    assert!(
+        prototype
+            .asking(&Ask::Header("x-next".into(), "a\nb".into()))
+            .is_err()
+    );
+    let link: Url = "https://api.example.com/o?c=a%2Fb".parse().unwrap();
+    assert_eq!(
+        prototype.asking(&Ask::Link(link.clone())).unwrap().url,
+        link
+    );
+}
+
+#[test]
+fn forms_are_encoded_and_take_cursors_too() {
+    let mut posted = resource("/query", &[]);
+    posted.body = Some(Body::Form(templates(&[
+        ("q", "a b&c"),
+        ("after", "{{ bookmark }}"),
+    ])));
+    let connection = connection(Some("https://api.example.com"));
+    let prototype = Prototype::write(&connection, &posted, &since("")).unwrap();
+    let body = |ask| prototype.asking(&ask).unwrap().body.unwrap().to_vec();
+    assert_eq!(body(Ask::Query(Vec::new())), b"q=a+b%26c");
+    let next = Ask::Body("after".parse().unwrap(), Scalar::Text("x=".into()));
+    assert_eq!(body(next), b"q=a+b%26c&after=x%3D");
+}
