@@ -1,9 +1,12 @@
 //! Keeps SQLite tables equal to OAuth-protected, paginated APIs.
+pub mod bookmark;
 pub mod clock;
 pub mod config;
 pub mod fetch;
 pub mod http;
+pub mod journal;
 pub mod lock;
+pub mod merge;
 pub mod oauth;
 pub mod record;
 pub mod remedy;

@@ -66,10 +66,9 @@ impl FromStr for FieldPath {
         let mut segments = Vec::new();
         while !rest.is_empty() {
             if let Some(quoted) = rest.strip_prefix("['") {
-                let end = quoted.find("']").ok_or("a `['` has no `']`")?;
-                segments.push(quoted[..end].to_owned());
-                rest = &quoted[end + 2..];
-                rest = rest.strip_prefix('.').unwrap_or(rest);
+                let (name, after) = quoted_name(quoted).ok_or("a `['` has no `']`")?;
+                segments.push(name);
+                rest = after.strip_prefix('.').unwrap_or(after);
                 continue;
             }
             let end = rest.find(['.', '[']).unwrap_or(rest.len());
@@ -97,11 +96,28 @@ impl FromStr for FieldPath {
     }
 }
 
+/// Splits the text after `['` into the name that ends at `']`, and the rest. `\'` and `\\` stand for
+/// themselves.
+fn quoted_name(text: &str) -> Option<(String, &str)> {
+    let mut name = String::new();
+    let mut letters = text.chars();
+    loop {
+        match letters.next()? {
+            '\\' => name.push(letters.next()?),
+            '\'' => return Some((name, letters.as_str().strip_prefix(']')?)),
+            letter => name.push(letter),
+        }
+    }
+}
+
+/// Prints what reading gives back, also for names that no one should choose.
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SPECIAL: [char; 9] = ['.', '[', ']', '\'', '"', '*', '?', '$', '\\'];
         for (index, segment) in self.0.iter().enumerate() {
-            if segment.contains(['.', '[', '\'']) {
-                write!(f, "['{segment}']")?;
+            if segment.is_empty() || segment.contains(SPECIAL) {
+                let quoted = segment.replace('\\', r"\\").replace('\'', r"\'");
+                write!(f, "['{quoted}']")?;
             } else {
                 let dot = if index > 0 { "." } else { "" };
                 write!(f, "{dot}{segment}")?;
@@ -286,13 +302,15 @@ mod tests {
 
     #[test]
     fn paths_read_and_print() {
-        let cases: [(&str, &[&str]); 6] = [
+        let cases: [(&str, &[&str]); 8] = [
             ("$", &[]),
             ("$[*]", &[]),
             ("d.results", &["d", "results"]),
             ("$.data.items[*]", &["data", "items"]),
             ("$['@odata.nextLink']", &["@odata.nextLink"]),
             ("a['b.c'].d", &["a", "b.c", "d"]),
+            (r"['it\'s'].a", &["it's", "a"]),
+            (r"['\\']['']", &["\\", ""]),
         ];
         for (text, segments) in cases {
             let path: FieldPath = text.parse().unwrap();

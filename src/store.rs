@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -155,6 +156,13 @@ impl From<rusqlite::Error> for Error {
             _ => Self::Sqlite(error),
         }
     }
+}
+
+/// Writes an instant as every table has it: UTC, RFC 3339, always with milliseconds, so that text
+/// sorts as time does.
+#[must_use]
+pub fn instant(at: Timestamp) -> String {
+    format!("{at:.3}")
 }
 
 /// One open database file. Clones share it.

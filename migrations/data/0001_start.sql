@@ -40,10 +40,10 @@ CREATE TABLE _tidegate_flows (
     last_slot_at  TEXT                    -- the latest slot that was started, skipped or caught up
 ) STRICT;
 
--- What each column of a flow's table holds.
+-- What each column of a flow's table holds. Names are compared as SQLite compares them.
 CREATE TABLE _tidegate_columns (
-    "table"  TEXT NOT NULL,
-    name     TEXT NOT NULL,
+    "table"  TEXT NOT NULL COLLATE NOCASE,
+    name     TEXT NOT NULL COLLATE NOCASE,
     field    TEXT NOT NULL,               -- the source field
     kind     TEXT NOT NULL,               -- integer, real, decimal, text, boolean, date, timestamp, json, guid, unknown
     declared INTEGER NOT NULL,            -- 1 if the configuration says so, 0 if learnt

@@ -1,0 +1,175 @@
+//! How far each flow has got.
+//!
+//! A bookmark covers rows, so it moves in the transaction that merges them: whoever calls
+//! [`advance`] has just called the merge with the same `tx`. It never moves back by itself.
+
+use jiff::Timestamp;
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::config::Name;
+use crate::record::CursorValue;
+use crate::store::{self, Error, Tx};
+
+/// Returns a flow's bookmark, or `None` if it has none yet.
+///
+/// # Errors
+/// If the database cannot be read, or holds a bookmark this program does not understand.
+pub fn read(conn: &Connection, flow: &Name) -> Result<Option<CursorValue>, Error> {
+    let found = conn
+        .prepare_cached("SELECT kind, value FROM _tidegate_bookmarks WHERE flow = ?1")?
+        .query_one([flow.as_str()], |row| {
+            let (kind, value): (String, String) = (row.get(0)?, row.get(1)?);
+            parse(&kind, value).ok_or_else(|| {
+                let reason = format!("`{kind}` is no bookmark of this version").into();
+                rusqlite::Error::FromSqlConversionFailure(1, Type::Text, reason)
+            })
+        })
+        .optional()?;
+    Ok(found)
+}
+
+/// Moves a flow's bookmark to `to`, unless it already is at that value or a later one.
+///
+/// A value of another kind than before replaces it: the cursor field was changed.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn advance(
+    tx: &Tx<'_>,
+    flow: &Name,
+    to: &CursorValue,
+    run: i64,
+    at: Timestamp,
+) -> Result<(), Error> {
+    if read(tx, flow)?.is_some_and(|before| before >= *to) {
+        return Ok(());
+    }
+    tx.prepare_cached(
+        "INSERT INTO _tidegate_bookmarks (flow, kind, value, updated_at, run) \
+         VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (flow) DO UPDATE SET kind = excluded.kind, value = excluded.value, \
+           updated_at = excluded.updated_at, run = excluded.run",
+    )?
+    .execute(params![
+        flow.as_str(),
+        kind(to),
+        to.to_string(),
+        store::instant(at),
+        run
+    ])?;
+    Ok(())
+}
+
+/// Forgets a flow's bookmark, so that its next run starts at the beginning.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn clear(tx: &Tx<'_>, flow: &Name) -> Result<(), Error> {
+    tx.execute(
+        "DELETE FROM _tidegate_bookmarks WHERE flow = ?1",
+        [flow.as_str()],
+    )?;
+    Ok(())
+}
+
+fn kind(value: &CursorValue) -> &'static str {
+    match value {
+        CursorValue::Integer(_) => "integer",
+        CursorValue::Instant(_) => "instant",
+        CursorValue::Civil(_) => "civil",
+        CursorValue::Text(_) => "text",
+    }
+}
+
+fn parse(kind: &str, value: String) -> Option<CursorValue> {
+    Some(match kind {
+        "integer" => CursorValue::Integer(value.parse().ok()?),
+        "instant" => CursorValue::Instant(value.parse().ok()?),
+        "civil" => CursorValue::Civil(value.parse().ok()?),
+        "text" => CursorValue::Text(value),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    fn name() -> Name {
+        Name::parse("project").unwrap()
+    }
+
+    /// Moves a bookmark through `values` and returns where it stands after each.
+    async fn stands(values: &[&str]) -> Vec<Option<CursorValue>> {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("data.db"), &store::DATA).unwrap();
+        let mut stands = Vec::new();
+        for value in values {
+            let value = CursorValue::read(value);
+            let stand: Result<_, Error> = store
+                .write(move |tx| {
+                    advance(tx, &name(), &value, 1, Timestamp::UNIX_EPOCH)?;
+                    read(tx, &name())
+                })
+                .await;
+            stands.push(stand.unwrap());
+        }
+        stands
+    }
+
+    #[tokio::test]
+    async fn a_bookmark_is_read_as_it_was_written() {
+        for value in [
+            "493115",
+            "2026-03-01T06:00:00.123456Z",
+            "2026-03-01T06:00:00",
+            "v2",
+        ] {
+            assert_eq!(
+                stands(&[value]).await,
+                [Some(CursorValue::read(value))],
+                "{value}"
+            );
+        }
+        let text_of_digits = CursorValue::Text("12".to_owned());
+        assert_eq!(
+            parse(kind(&text_of_digits), "12".to_owned()),
+            Some(text_of_digits)
+        );
+    }
+
+    #[tokio::test]
+    async fn promise_1_a_bookmark_never_moves_back() {
+        let found = stands(&["7", "5", "9"]).await;
+        let numbers = [7, 7, 9].map(|number| Some(CursorValue::Integer(number)));
+        assert_eq!(found, numbers);
+    }
+
+    #[tokio::test]
+    async fn a_bookmark_of_another_kind_replaces_the_one_before() {
+        let found = stands(&["7", "2026-03-01T06:00:00Z"]).await;
+        assert!(matches!(found[1], Some(CursorValue::Instant(_))));
+    }
+
+    #[tokio::test]
+    async fn a_cleared_bookmark_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("data.db"), &store::DATA).unwrap();
+        let found: Result<_, Error> = store
+            .write(|tx| {
+                advance(
+                    tx,
+                    &name(),
+                    &CursorValue::Integer(1),
+                    1,
+                    Timestamp::UNIX_EPOCH,
+                )?;
+                clear(tx, &name())?;
+                read(tx, &name())
+            })
+            .await;
+        assert_eq!(found.unwrap(), None);
+    }
+}

@@ -1,0 +1,95 @@
+//! Merges records into their table by primary key.
+//!
+//! [`upsert`] walks every record once, binds its fields to one prepared statement, and lets SQLite
+//! write a row only where it differs. The table itself follows the records: it is made from the first
+//! ones and widened, inside the same transaction, when a later one does not fit.
+
+mod error;
+mod grow;
+mod kind;
+mod number;
+mod rebuild;
+mod shape;
+mod statement;
+mod survey;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod text;
+mod value;
+mod walk;
+mod write;
+
+use jiff::Timestamp;
+
+pub use error::Error;
+pub use tables::{ColumnInfo, TableInfo, exists, tables};
+
+use crate::config::Table;
+use crate::record::{CursorSpan, FieldPath, Page, Tally};
+use crate::store::Tx;
+use write::Position;
+
+/// How often a table may be changed for the pages of one call. The first change looks at all of
+/// them, so a second one means that we contradict ourselves.
+const MOST_CHANGES: usize = 2;
+
+/// What became of some pages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Merged {
+    /// Pages, records and bytes read; rows inserted, updated and left alone. Requests are not ours
+    /// to count.
+    pub tally: Tally,
+    /// The values of the watched field, in the order of the records.
+    pub span: CursorSpan,
+}
+
+/// Merges the records of `pages`, in their order, into `table`.
+///
+/// A row is written, and its `sync_at` set to `at`, only if a column differs. A field that a record
+/// does not have is null. Records with the same key are merged one after the other: the last one
+/// stays, and each is counted.
+///
+/// # Errors
+/// If a record has no key or does not fit a declared column, or if the table is not ours or has
+/// another primary key. The caller's transaction must then be rolled back.
+pub fn upsert(
+    tx: &Tx<'_>,
+    table: &Table,
+    watch: Option<&FieldPath>,
+    pages: &[Page],
+    at: Timestamp,
+) -> Result<Merged, Error> {
+    let load = Load {
+        table,
+        watch,
+        pages,
+        at,
+    };
+    let mut merged = Merged::default();
+    let mut shape = match shape::settled(tx, table)? {
+        Some(shape) => shape,
+        None => grow::grow(tx, table, pages)?,
+    };
+    let mut from = Position::default();
+    for _ in 0..=MOST_CHANGES {
+        let Some(stopped) = write::write(tx, &load, &shape, from, &mut merged)? else {
+            merged.tally.pages = pages.len() as u64;
+            merged.tally.bytes = pages.iter().map(|page| page.body.len() as u64).sum();
+            return Ok(merged);
+        };
+        shape = grow::grow(tx, table, pages)?;
+        from = stopped;
+    }
+    Err(Error::Unsettled {
+        table: table.name.clone(),
+    })
+}
+
+/// What one call is asked to merge.
+struct Load<'a> {
+    table: &'a Table,
+    watch: Option<&'a FieldPath>,
+    pages: &'a [Page],
+    at: Timestamp,
+}

@@ -1,0 +1,203 @@
+//! Makes a flow's table, and changes it when records come that do not fit.
+
+use std::collections::HashSet;
+
+use rusqlite::params;
+
+use super::error::{Error, MOST_COLUMNS};
+use super::kind::{self, Seen};
+use super::rebuild;
+use super::shape::{self, Column, SYNC_AT, Shape, quoted};
+use super::survey::survey;
+use crate::config::{Kind, Table};
+use crate::record::{FieldPath, Page};
+use crate::store::Tx;
+
+/// Names that no field gets for its column: ours, and the one SQLite lets us call any row by.
+const RESERVED: [&str; 3] = [SYNC_AT, "sync_deleted_at", "_rowid_"];
+
+/// Makes the table, or changes it, so that it holds every value of `pages`.
+pub(super) fn grow(tx: &Tx<'_>, table: &Table, pages: &[Page]) -> Result<Shape, Error> {
+    let stored = shape::stored(tx, &table.name)?;
+    let mut columns = shape::wanted(table, stored.as_deref().unwrap_or_default());
+    let survey = survey(table, &columns, pages)?;
+    let present = rebuild::present(tx, &table.name)?;
+    let mut taken: HashSet<String> = present.iter().map(|column| lower(&column.name)).collect();
+    taken.extend(RESERVED.map(str::to_owned));
+    for column in &columns {
+        let is_stored = stored
+            .iter()
+            .flatten()
+            .any(|stored| stored.name == column.name);
+        if !is_stored && !taken.insert(lower(&column.name)) {
+            let (table, column) = (table.name.clone(), column.name.clone());
+            return Err(Error::ColumnTaken { table, column });
+        }
+    }
+    columns.extend(survey.fresh.iter().map(|field| Column {
+        name: free_name(field, &mut taken),
+        field: FieldPath::of([field]),
+        kind: None,
+        is_declared: false,
+        is_key: false,
+    }));
+    for (column, seen) in columns.iter_mut().zip(survey.seen) {
+        if !column.is_declared {
+            column.kind = widened(tx, &table.name, column, seen)?;
+        }
+    }
+    match &stored {
+        None => create(tx, &table.name, &columns)?,
+        Some(stored) => {
+            shape::check_key(table, stored, &columns)?;
+            change(tx, &table.name, stored, &columns, present.len())?;
+        }
+    }
+    remember(tx, &table.name, &columns)?;
+    Ok(Shape {
+        table: table.name.clone(),
+        columns,
+    })
+}
+
+fn lower(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
+/// Returns the field's name, or if that is taken (SQLite does not tell `id` from `ID`) the name with
+/// the first number behind it that makes it free.
+fn free_name(field: &str, taken: &mut HashSet<String>) -> String {
+    // SQL text cannot hold a NUL, and a column without a name is hard to ask for.
+    let plain = if field.is_empty() {
+        "_".to_owned()
+    } else {
+        field.replace('\0', "_")
+    };
+    let mut name = plain.clone();
+    let mut number = 2;
+    while !taken.insert(lower(&name)) {
+        name = format!("{plain}_{number}");
+        number += 1;
+    }
+    name
+}
+
+/// Returns the kind that holds what the column holds already and what was seen now.
+fn widened(tx: &Tx<'_>, table: &str, column: &Column, seen: Seen) -> Result<Option<Kind>, Error> {
+    let mut all = Seen::of_column(column.kind);
+    all |= seen;
+    if column.kind == Some(Kind::Integer) && all.mixes_integer_and_real() {
+        let large = format!(
+            "SELECT EXISTS (SELECT 1 FROM {} WHERE {} NOT BETWEEN ?1 AND ?2)",
+            quoted(table),
+            quoted(&column.name)
+        );
+        let (least, most) = super::number::EXACT_AS_REAL.into_inner();
+        if tx.query_one(&large, [least, most], |row| row.get(0))? {
+            all = all.with_large_integers();
+        }
+    }
+    Ok(if column.is_key {
+        all.key_kind()
+    } else {
+        all.kind()
+    })
+}
+
+fn create(tx: &Tx<'_>, table: &str, columns: &[Column]) -> Result<(), Error> {
+    check_count(table, columns.len() + 1)?;
+    let mut lines: Vec<String> = columns.iter().map(definition).collect();
+    lines.push(format!("{SYNC_AT} TEXT NOT NULL"));
+    lines.push(primary_key(columns));
+    tx.execute_batch(&create_statement(table, &lines))?;
+    // A table someone dropped may have left its columns behind.
+    tx.execute(
+        "DELETE FROM _tidegate_columns WHERE \"table\" = ?1",
+        [table],
+    )?;
+    Ok(())
+}
+
+/// Returns the statement that makes a table of these lines.
+pub(super) fn create_statement(table: &str, lines: &[String]) -> String {
+    format!(
+        "CREATE TABLE {} (\n  {}\n) STRICT",
+        quoted(table),
+        lines.join(",\n  ")
+    )
+}
+
+/// Returns a column as `CREATE TABLE` has it.
+pub(super) fn definition(column: &Column) -> String {
+    let not_null = if column.is_key { " NOT NULL" } else { "" };
+    format!(
+        "{} {}{not_null}",
+        quoted(&column.name),
+        kind::storage(column.kind)
+    )
+}
+
+/// Returns the constraint that makes the key columns the primary key.
+pub(super) fn primary_key(columns: &[Column]) -> String {
+    let names: Vec<String> = columns
+        .iter()
+        .filter(|column| column.is_key)
+        .map(|column| quoted(&column.name))
+        .collect();
+    format!("PRIMARY KEY ({})", names.join(", "))
+}
+
+fn change(
+    tx: &Tx<'_>,
+    table: &str,
+    stored: &[Column],
+    columns: &[Column],
+    present: usize,
+) -> Result<(), Error> {
+    let before = |column: &Column| stored.iter().find(|before| before.name == column.name);
+    let fresh: Vec<&Column> = columns
+        .iter()
+        .filter(|column| before(column).is_none())
+        .collect();
+    check_count(table, present + fresh.len())?;
+    let needs_rebuild = columns
+        .iter()
+        .any(|column| before(column).is_some_and(|before| rebuild::is_needed(before, column)));
+    if needs_rebuild {
+        return rebuild::rebuild(tx, table, stored, columns);
+    }
+    for column in fresh {
+        let add = format!(
+            "ALTER TABLE {} ADD COLUMN {}",
+            quoted(table),
+            definition(column)
+        );
+        tx.execute_batch(&add)?;
+    }
+    Ok(())
+}
+
+fn check_count(table: &str, columns: usize) -> Result<(), Error> {
+    if columns > MOST_COLUMNS {
+        return Err(Error::TooManyColumns {
+            table: table.to_owned(),
+            columns,
+        });
+    }
+    Ok(())
+}
+
+fn remember(tx: &Tx<'_>, table: &str, columns: &[Column]) -> Result<(), Error> {
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO _tidegate_columns (\"table\", name, field, kind, declared) \
+         VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT DO UPDATE SET \
+           field = excluded.field, kind = excluded.kind, declared = excluded.declared",
+    )?;
+    for column in columns {
+        let field = column.field.to_string();
+        let word = kind::word(column.kind);
+        statement.execute(params![table, column.name, field, word, column.is_declared])?;
+    }
+    Ok(())
+}

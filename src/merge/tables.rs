@@ -1,0 +1,95 @@
+//! What tables there are, for people who ask.
+
+use rusqlite::Connection;
+use serde::Serialize;
+
+use super::shape::{SYNC_AT, quoted};
+use crate::store;
+
+/// One table of a flow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableInfo {
+    /// Its name.
+    pub name: String,
+    /// How many rows it has.
+    pub rows: u64,
+    /// When a row was last written, in UTC; `None` as long as there are none.
+    pub last_sync_at: Option<String>,
+    /// Its columns in their order, those included that a person added.
+    pub columns: Vec<ColumnInfo>,
+}
+
+/// One column of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ColumnInfo {
+    /// Its name.
+    pub name: String,
+    /// Its SQLite type.
+    #[serde(rename = "type")]
+    pub storage: String,
+    /// What it holds; `None` for `sync_at` and for columns that are not ours.
+    pub kind: Option<String>,
+    /// The source field it holds.
+    pub field: Option<String>,
+    /// True if it is part of the primary key.
+    pub is_key: bool,
+}
+
+/// Returns the tables of all flows by name.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn tables(conn: &Connection) -> Result<Vec<TableInfo>, store::Error> {
+    let mut statement = conn.prepare_cached(
+        "SELECT name FROM sqlite_schema \
+         WHERE type = 'table' AND name COLLATE NOCASE IN (SELECT \"table\" FROM _tidegate_columns) \
+         ORDER BY name",
+    )?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    names.map(|name| table(conn, name?)).collect()
+}
+
+fn table(conn: &Connection, name: String) -> Result<TableInfo, store::Error> {
+    let counts = format!("SELECT count(*), max({SYNC_AT}) FROM {}", quoted(&name));
+    let (rows, last_sync_at) = conn.query_one(&counts, [], |row| {
+        Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?))
+    })?;
+    let mut statement = conn.prepare_cached(
+        "SELECT info.name, info.type, ours.kind, ours.field, info.pk > 0 \
+         FROM pragma_table_info(?1) AS info \
+         LEFT JOIN _tidegate_columns AS ours \
+           ON ours.\"table\" = ?1 AND ours.name = info.name \
+         ORDER BY info.cid",
+    )?;
+    let columns = statement.query_map([&name], |row| {
+        Ok(ColumnInfo {
+            name: row.get(0)?,
+            storage: row.get(1)?,
+            kind: row.get(2)?,
+            field: row.get(3)?,
+            is_key: row.get(4)?,
+        })
+    })?;
+    let columns = columns.collect::<Result<_, _>>()?;
+    Ok(TableInfo {
+        name,
+        rows,
+        last_sync_at,
+        columns,
+    })
+}
+
+/// Returns true if a table of this name exists.
+///
+/// A bookmark whose table was dropped covers nothing: the flow must start at the beginning.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn exists(conn: &Connection, table: &str) -> Result<bool, store::Error> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' \
+               AND name = ?1 COLLATE NOCASE)",
+        )?
+        .query_one([table], |row| row.get(0))?)
+}

@@ -1,0 +1,300 @@
+//! One walk over a record's text finds the wanted fields as slices of it.
+//!
+//! The fields of a record usually come in the order of the record before, so each name is first
+//! compared with the one that followed last time; only a surprise costs a look-up.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::text;
+use crate::record::FieldPath;
+
+/// How many names of unwanted fields are remembered; more are looked up each time.
+const REMEMBERED: usize = 4096;
+
+/// What a field that nobody asked for is to a walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// Nothing: the columns are listed.
+    Ignored,
+    /// A reason to stop: every field must have a column.
+    Reported,
+    /// One more slot.
+    Learnt,
+}
+
+/// Finds wanted fields in records, one slot for each. An empty slot is a field that is not there.
+#[derive(Debug)]
+pub(super) struct Walk {
+    levels: Vec<Level>,
+    unknown: Unknown,
+    slots: usize,
+    learnt: Vec<String>,
+    met_unknown: bool,
+}
+
+/// The names inside one object: the record, or an object a path leads through.
+#[derive(Debug, Default)]
+struct Level {
+    index: HashMap<Box<str>, usize>,
+    fields: Vec<Field>,
+    first: usize,
+}
+
+#[derive(Debug)]
+struct Field {
+    name: Box<str>,
+    slot: Option<usize>,
+    level: Option<usize>,
+    follower: usize,
+}
+
+impl Walk {
+    pub(super) fn new(unknown: Unknown) -> Self {
+        Self {
+            levels: vec![Level::default()],
+            unknown,
+            slots: 0,
+            learnt: Vec::new(),
+            met_unknown: false,
+        }
+    }
+
+    /// Asks for one more field; returns its slot. A field asked for twice has one slot.
+    pub(super) fn want(&mut self, path: &FieldPath) -> usize {
+        let mut level = 0;
+        let (last, through) = path
+            .segments()
+            .split_last()
+            .map_or(("", &[][..]), |(last, rest)| (last.as_str(), rest));
+        for name in through {
+            let field = self.levels[level].field(name);
+            level = match self.levels[level].fields[field].level {
+                Some(inner) => inner,
+                None => {
+                    self.levels.push(Level::default());
+                    let inner = self.levels.len() - 1;
+                    self.levels[level].fields[field].level = Some(inner);
+                    inner
+                }
+            };
+        }
+        let field = self.levels[level].field(last);
+        let slot = &mut self.levels[level].fields[field].slot;
+        *slot.get_or_insert_with(|| {
+            self.slots += 1;
+            self.slots - 1
+        })
+    }
+
+    /// Returns how many slots there are.
+    pub(super) fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Returns the fields that got a slot because nobody had asked for them, in slot order.
+    pub(super) fn learnt(&self) -> &[String] {
+        &self.learnt
+    }
+
+    /// Fills `slots` from one record; returns true if it has a field that must be reported.
+    pub(super) fn record<'p>(
+        &mut self,
+        record: &'p str,
+        slots: &mut Vec<&'p str>,
+    ) -> Result<bool, serde_json::Error> {
+        slots.clear();
+        slots.resize(self.slots, "");
+        self.met_unknown = false;
+        self.object(0, record, slots)?;
+        Ok(self.met_unknown)
+    }
+
+    fn object<'p>(
+        &mut self,
+        level: usize,
+        object: &'p str,
+        slots: &mut Vec<&'p str>,
+    ) -> Result<(), serde_json::Error> {
+        let mut json = serde_json::Deserializer::from_str(object);
+        let previous = self.levels[level].first;
+        json.deserialize_map(Object {
+            walk: self,
+            level,
+            slots,
+            expected: previous,
+        })?;
+        json.end()
+    }
+
+    /// Takes note of a field nobody asked for.
+    fn meet<'p>(&mut self, name: &str, raw: &'p str, slots: &mut Vec<&'p str>) {
+        if text::is_deferred(raw) {
+            return;
+        }
+        if self.unknown == Unknown::Reported {
+            self.met_unknown = true;
+            return;
+        }
+        let field = self.levels[0].field(name);
+        self.levels[0].fields[field].slot = Some(self.slots);
+        self.slots += 1;
+        self.learnt.push(name.to_owned());
+        slots.push(raw);
+    }
+}
+
+impl Level {
+    /// Returns the field of this name, made if it is new.
+    fn field(&mut self, name: &str) -> usize {
+        if let Some(field) = self.index.get(name) {
+            return *field;
+        }
+        let field = self.fields.len();
+        let name: Box<str> = name.into();
+        self.index.insert(name.clone(), field);
+        self.fields.push(Field {
+            name,
+            slot: None,
+            level: None,
+            follower: field + 1,
+        });
+        field
+    }
+}
+
+/// Walks one object.
+struct Object<'w, 's, 'p> {
+    walk: &'w mut Walk,
+    level: usize,
+    slots: &'s mut Vec<&'p str>,
+    expected: usize,
+}
+
+impl<'p> Visitor<'p> for Object<'_, '_, 'p> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'p>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let mut before = None;
+        loop {
+            let name = Name {
+                level: &mut self.walk.levels[self.level],
+                expected: self.expected,
+            };
+            let Some(name) = map.next_key_seed(name)? else {
+                return Ok(());
+            };
+            let wants_all = self.level == 0 && self.walk.unknown != Unknown::Ignored;
+            let level = &mut self.walk.levels[self.level];
+            let (slot, inner) = match name {
+                Met::Field(field) => {
+                    if field != self.expected {
+                        level.follow(before, field);
+                    }
+                    before = Some(field);
+                    let field = &level.fields[field];
+                    self.expected = field.follower;
+                    (field.slot, field.level)
+                }
+                Met::Unknown(name) => {
+                    if wants_all && !is_noise(&name) {
+                        let raw: &'p RawValue = map.next_value()?;
+                        self.walk.meet(&name, raw.get(), self.slots);
+                        continue;
+                    }
+                    if level.fields.len() < REMEMBERED {
+                        level.field(&name);
+                    }
+                    (None, None)
+                }
+            };
+            if slot.is_none() && inner.is_none() {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let raw: &'p RawValue = map.next_value()?;
+            if let Some(slot) = slot {
+                self.slots[slot] = raw.get();
+            }
+            let Some(inner) = inner else { continue };
+            if slot.is_none() && wants_all {
+                // A path leads through this field, but nobody asked for the field itself.
+                let name = self.walk.levels[self.level].name_leading_to(inner);
+                self.walk.meet(&name, raw.get(), self.slots);
+            }
+            if raw.get().starts_with('{') {
+                self.walk
+                    .object(inner, raw.get(), self.slots)
+                    .map_err(de::Error::custom)?;
+            }
+        }
+    }
+}
+
+impl Level {
+    fn name_leading_to(&self, inner: usize) -> String {
+        let field = self.fields.iter().find(|field| field.level == Some(inner));
+        field
+            .map(|field| field.name.to_string())
+            .unwrap_or_default()
+    }
+
+    /// Remembers that `field` came after `before`, or first.
+    fn follow(&mut self, before: Option<usize>, field: usize) {
+        match before {
+            Some(before) => self.fields[before].follower = field,
+            None => self.first = field,
+        }
+    }
+}
+
+/// A name, found among those of its level while it is still a slice of the record.
+struct Name<'w> {
+    level: &'w Level,
+    expected: usize,
+}
+
+enum Met {
+    Field(usize),
+    Unknown(String),
+}
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Met;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, name: D) -> Result<Met, D::Error> {
+        name.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = Met;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Met, E> {
+        if let Some(field) = self.level.fields.get(self.expected)
+            && *field.name == *name
+        {
+            return Ok(Met::Field(self.expected));
+        }
+        Ok(match self.level.index.get(name) {
+            Some(field) => Met::Field(*field),
+            None => Met::Unknown(name.to_owned()),
+        })
+    }
+}
+
+/// Returns true for what protocols add to every record: OData's metadata and annotations.
+fn is_noise(name: &str) -> bool {
+    name == "__metadata" || name.contains("@odata.") || name.starts_with("odata.")
+}
