@@ -14,6 +14,7 @@ mod api;
 mod authority;
 mod browser;
 mod cell;
+mod codes;
 mod consent;
 mod dice;
 mod entities;
@@ -23,6 +24,7 @@ mod ledger;
 mod limits;
 mod provider;
 mod query;
+mod refusal;
 mod reply;
 mod settings;
 mod shape;
@@ -33,6 +35,7 @@ mod world;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -48,10 +51,11 @@ use url::Url;
 
 use crate::clock::SharedClock;
 
-pub use authority::{Place, Refusal};
+pub use authority::Place;
 pub use browser::{ConsentError, Decision};
 pub use fault::{At, Canned, Fault};
 pub use ledger::{ApiRequest, Delivery, Grant, Ledger, Outcome, TokenRequest, fingerprint};
+pub use refusal::Refusal;
 pub use settings::Settings;
 pub use source::MAX_PROJECTS;
 
@@ -59,8 +63,11 @@ use provider::{Provider, Shared};
 use source::Source;
 use wire::{Door, Wire};
 
-/// The most bytes a request's body may have; a token request has a tenth of it.
+/// The most bytes a request's body may have; a token request has some five hundred.
 const MAX_BODY: usize = 64 * 1024;
+
+/// How long answers under way are waited for when it stops, in real time.
+const STOP_WAIT: Duration = Duration::from_secs(5);
 
 /// A running sandbox. It stops when it is dropped.
 #[derive(Debug)]
@@ -96,12 +103,16 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// Stops answering; what was begun is finished. Nothing is forgotten.
+    /// Stops answering; what was begun is given a moment to finish. Nothing is forgotten.
     pub async fn stop(&mut self) {
         if let Some(serving) = self.serving.take() {
             serving.stop.cancel();
-            // Serving ends without an error, or a panic was already told on its own thread.
-            let _ = serving.task.await;
+            let mut task = serving.task;
+            tokio::select! {
+                // Serving ends without an error; a panic was told where it happened.
+                _ = &mut task => {}
+                () = fault::pause(STOP_WAIT) => task.abort(),
+            }
         }
     }
 

@@ -38,7 +38,7 @@ pub(super) async fn answer(
             headers,
             ..
         },
-        _,
+        _body,
     ) = request.into_parts();
     let text = |name| {
         headers
@@ -82,7 +82,10 @@ impl Provider {
     fn answer(&mut self, asked: &Asked<'_>, access: Option<(Place, bool)>) -> Reply {
         match access {
             None => return unauthorized("message expired"),
-            Some((_, false)) => return unauthorized("access token expired"),
+            Some((_, false)) => {
+                self.strike(asked.path);
+                return unauthorized("access token expired");
+            }
             Some((_, true)) => {}
         }
         match asked.path {
@@ -102,9 +105,7 @@ impl Provider {
                 .with(HeaderName::from_static("reason"), "NoDivisionAccess");
         }
         let now = self.now();
-        let asks = Asks::read(path);
-        let name = asks.as_ref().map_or("other", Asks::name);
-        if self.errors.blocks(division, name, now) {
+        if self.errors.blocks(division, endpoint(path), now) {
             return Reply::error(
                 StatusCode::FORBIDDEN,
                 "Too many errors; blocked for an hour",
@@ -116,19 +117,33 @@ impl Provider {
             .entry(division)
             .or_default()
             .count(&self.settings, now);
-        let reply = match asks {
+        let reply = match Asks::read(path) {
             _ if !counted.allowed => Reply::empty(StatusCode::TOO_MANY_REQUESTS),
             Some(asks) => self.read(division, &asks, asked),
             None => Reply::error(StatusCode::NOT_FOUND, "Resource not found"),
         };
-        if matches!(reply.status.as_u16(), 400 | 401 | 403 | 404) {
-            self.errors
-                .count(division, name, self.settings.errors_per_hour, now);
+        if matches!(reply.status.as_u16(), 400 | 404) {
+            self.strike(asked.path);
         }
         counted.headers.iter().fold(reply, |reply, (name, value)| {
             reply.with(HeaderName::from_static(name), &value.to_string())
         })
     }
+
+    /// Counts an error against the endpoint it came from.
+    fn strike(&mut self, path: &[&str]) {
+        let [division, rest @ ..] = path else { return };
+        let division = division.parse().ok();
+        if let Some(division) = division.filter(|known| self.sources.contains_key(known)) {
+            let (now, most) = (self.now(), self.settings.errors_per_hour);
+            self.errors.count(division, endpoint(rest), most, now);
+        }
+    }
+}
+
+/// Returns the name under which a path's errors are counted.
+fn endpoint(path: &[&str]) -> &'static str {
+    Asks::read(path).map_or("other", |asks| asks.name())
 }
 
 fn unauthorized(words: &str) -> Reply {

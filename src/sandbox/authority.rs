@@ -1,23 +1,21 @@
 //! The authorization server's mind: codes, chains of tokens, and what it refuses.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 
 use jiff::Timestamp;
 
 use crate::clock;
 
+use super::codes::Codes;
 use super::dice::Dice;
+use super::refusal::Refusal;
 use super::settings::Settings;
 
 /// The most token pairs that are remembered; the oldest are forgotten first.
 const MAX_PAIRS: usize = 100_000;
-/// The most codes that are remembered; beyond that, those too old to be used are forgotten.
-const MAX_CODES: usize = 1_000;
 /// How long tokens are; the service's own are about a thousand letters.
 const ACCESS_TOKEN_LENGTH: usize = 900;
 const REFRESH_TOKEN_LENGTH: usize = 400;
-const CODE_LENGTH: usize = 60;
 
 /// Where in a chain of rotations a token stands. A login starts a chain with generation 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,38 +26,12 @@ pub struct Place {
     pub generation: u64,
 }
 
-/// Why a token request was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// The request is not one the endpoint understands.
-    Malformed,
-    /// The client's id or secret is wrong.
-    WrongClient,
-    /// The code is unknown, used, too old, or was given for another redirect URI.
-    BadCode,
-    /// The access token has too long to live yet. Nothing is consumed.
-    TooEarly,
-    /// The refresh token was used before. The chain ends.
-    Reused,
-    /// The chain the refresh token belongs to has ended, or never was.
-    DeadChain,
-    /// The refresh token was not used for too long, and ended at this instant.
-    Expired(Timestamp),
-}
-
 /// What a granted request yields.
 #[derive(Debug)]
 pub(super) struct Tokens {
     pub access: String,
     pub refresh: String,
     pub place: Place,
-}
-
-#[derive(Debug)]
-struct Code {
-    redirect_uri: String,
-    issued_at: Timestamp,
-    used: bool,
 }
 
 #[derive(Debug)]
@@ -76,7 +48,7 @@ pub(super) struct Authority {
     pub client_id: String,
     pub client_secret: String,
     dice: Dice,
-    codes: HashMap<String, Code>,
+    codes: Codes,
     chains: Vec<Chain>,
     access: HashMap<String, (Place, Timestamp)>,
     refresh: HashMap<String, Place>,
@@ -90,7 +62,7 @@ impl Authority {
             client_id: dice.guid(),
             client_secret: dice.opaque(24),
             dice,
-            codes: HashMap::new(),
+            codes: Codes::default(),
             chains: Vec::new(),
             access: HashMap::new(),
             refresh: HashMap::new(),
@@ -107,22 +79,7 @@ impl Authority {
 
     /// Writes down that the person said yes; returns the code that proves it.
     pub(super) fn consent(&mut self, redirect_uri: &str, now: Timestamp) -> String {
-        if self.codes.len() >= MAX_CODES {
-            let life = self.settings.code_life;
-            self.codes
-                .retain(|_, code| now <= clock::after(code.issued_at, life));
-        }
-        let code = self.dice.opaque(CODE_LENGTH);
-        let redirect_uri = redirect_uri.to_owned();
-        self.codes.insert(
-            code.clone(),
-            Code {
-                redirect_uri,
-                issued_at: now,
-                used: false,
-            },
-        );
-        code
+        self.codes.issue(&mut self.dice, redirect_uri, now)
     }
 
     /// Exchanges a code. A person has one live chain with an app: a new one ends the older.
@@ -132,10 +89,8 @@ impl Authority {
         redirect_uri: &str,
         now: Timestamp,
     ) -> Result<Tokens, Refusal> {
-        let code = self.codes.get_mut(code).ok_or(Refusal::BadCode)?;
-        let in_time = now <= clock::after(code.issued_at, self.settings.code_life);
-        let fresh = !std::mem::replace(&mut code.used, true);
-        if !in_time || !fresh || code.redirect_uri != redirect_uri {
+        let life = self.settings.code_life;
+        if !self.codes.redeem(code, redirect_uri, life, now) {
             return Err(Refusal::BadCode);
         }
         for older in &mut self.chains {
@@ -205,7 +160,7 @@ impl Authority {
             .flat_map(|(access, refresh)| [access, refresh]);
         std::iter::once(&self.client_secret)
             .chain(pairs)
-            .chain(self.codes.keys())
+            .chain(self.codes.texts())
             .cloned()
             .collect()
     }
@@ -241,43 +196,6 @@ impl Authority {
             access,
             refresh,
             place,
-        }
-    }
-}
-
-impl Refusal {
-    /// Returns the HTTP status and the OAuth error code that tell it.
-    #[must_use]
-    pub fn code(self) -> (u16, &'static str) {
-        match self {
-            Self::Malformed | Self::Expired(_) => (400, "invalid_request"),
-            Self::WrongClient => (401, "invalid_client"),
-            Self::BadCode | Self::DeadChain => (400, "invalid_grant"),
-            Self::TooEarly => (400, "access_denied"),
-            Self::Reused => (401, "unauthorized_client"),
-        }
-    }
-}
-
-/// The `error_description`.
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed => f.write_str("The request is missing a required parameter."),
-            Self::WrongClient => f.write_str("Client authentication failed."),
-            Self::BadCode => f.write_str("The authorization code is not valid."),
-            Self::TooEarly => f.write_str("Rate limit exceeded: access_token not expired"),
-            Self::Reused => f.write_str("Old refresh token used."),
-            Self::DeadChain => {
-                f.write_str("Token is not allowed, because of invalid or empty chainId")
-            }
-            Self::Expired(at) => {
-                write!(
-                    f,
-                    "The refresh token expired at {}",
-                    at.strftime("%-m/%-d/%Y %-I:%M:%S %p")
-                )
-            }
         }
     }
 }

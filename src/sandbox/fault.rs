@@ -181,11 +181,12 @@ fn trickle(reply: Reply, wait: Duration, pieces: u32, last: Last) -> Response {
     response
 }
 
+/// Waits in real time.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a slow wire is slow in real time, also where the clock of the story stands still"
+    reason = "a wire is slow in real time, also where the clock of the story stands still"
 )]
-async fn pause(wait: Duration) {
+pub(super) async fn pause(wait: Duration) {
     tokio::time::sleep(wait).await;
 }
 

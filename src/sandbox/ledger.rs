@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::authority::{Place, Refusal};
+use super::authority::Place;
+use super::refusal::Refusal;
 
 /// The most requests of each kind that are written down; the oldest go first, counted.
 const MAX_ENTRIES: usize = 200_000;

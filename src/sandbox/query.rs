@@ -1,7 +1,8 @@
 //! A list request's options, and the page they ask for.
 
+mod link;
+
 use std::cmp::Ordering;
-use std::fmt::Write as _;
 
 use url::form_urlencoded;
 
@@ -147,74 +148,51 @@ impl Query {
         rows: impl Iterator<Item = &'a Row>,
         set: &EntitySet,
     ) -> Page<'a> {
-        let mut taken: Vec<&Row> = rows
+        let mut total = 0;
+        let mut taken: Vec<(Vec<&Cell>, &Row)> = rows
             .filter(|row| self.filter.as_ref().is_none_or(|filter| filter.takes(row)))
+            .inspect(|_| total += 1)
+            .map(|row| (self.keys(row), row))
+            .filter(|(keys, _)| self.comes_after(keys))
             .collect();
-        let total = taken.len();
-        taken.retain(|row| self.comes_after(row));
-        taken.sort_unstable_by(|a, b| self.order(a, b));
+        taken.sort_unstable_by(|(a, _), (b, _)| self.order(a, b.iter().copied()));
         let wanted = self.top.unwrap_or(usize::MAX);
         let more = taken.len() > set.page && wanted > set.page;
         taken.truncate(set.page.min(wanted));
         let next = taken
             .last()
             .filter(|_| more)
-            .map(|last| self.next(last, taken.len()));
+            .map(|(keys, _)| link::next(&self.given, self.top.map(|top| top - taken.len()), keys));
         Page {
-            rows: taken,
+            rows: taken.into_iter().map(|(_, row)| row).collect(),
             total,
             next,
             bare: wanted <= set.page && !self.counts,
         }
     }
 
-    fn order(&self, a: &Row, b: &Row) -> Ordering {
+    /// Returns the values a row is ordered by.
+    fn keys<'a>(&self, row: &'a Row) -> Vec<&'a Cell> {
         self.order
             .iter()
-            .map(|(field, direction)| direction.apply(cell(a, field).order(cell(b, field))))
+            .map(|(field, _)| row.get(field).unwrap_or(&Cell::Null))
+            .collect()
+    }
+
+    fn comes_after(&self, keys: &[&Cell]) -> bool {
+        self.after
+            .as_ref()
+            .is_none_or(|after| self.order(keys, after).is_gt())
+    }
+
+    fn order<'c>(&self, a: &[&Cell], b: impl IntoIterator<Item = &'c Cell>) -> Ordering {
+        let directions = self.order.iter().map(|(_, direction)| direction);
+        a.iter()
+            .zip(b)
+            .zip(directions)
+            .map(|((a, b), direction)| direction.apply(a.order(b)))
             .find(|order| order.is_ne())
             .unwrap_or(Ordering::Equal)
-    }
-
-    fn comes_after(&self, row: &Row) -> bool {
-        let Some(after) = &self.after else {
-            return true;
-        };
-        self.order
-            .iter()
-            .zip(after)
-            .map(|((field, direction), mark)| direction.apply(cell(row, field).order(mark)))
-            .find(|order| order.is_ne())
-            .is_some_and(Ordering::is_gt)
-    }
-
-    /// Spells the next page's query: what was given, in its order, and where to go on. With a
-    /// `$top`, what is left of it comes first, as the service has it.
-    fn next(&self, last: &Row, sent: usize) -> String {
-        let marks: Vec<String> = self
-            .order
-            .iter()
-            .map(|(field, _)| cell(last, field).literal())
-            .collect();
-        let token = ("$skiptoken".to_owned(), marks.join(","));
-        let mut parts: Vec<(String, String)> = self
-            .given
-            .iter()
-            .filter(|(name, _)| name != "$skiptoken" && name != "$top")
-            .cloned()
-            .collect();
-        match self.top {
-            Some(top) => {
-                let left = ("$top".to_owned(), (top - sent).to_string());
-                parts.splice(0..0, [token, left]);
-            }
-            None => parts.push(token),
-        }
-        let spelled: Vec<String> = parts
-            .iter()
-            .map(|(name, value)| format!("{}={}", half_encoded(name), half_encoded(value)))
-            .collect();
-        spelled.join("&")
     }
 }
 
@@ -227,10 +205,6 @@ impl Direction {
     }
 }
 
-fn cell<'a>(row: &'a Row, field: &str) -> &'a Cell {
-    row.get(field).unwrap_or(&Cell::Null)
-}
-
 fn read_order(text: &str) -> Result<(String, Direction), String> {
     let mut words = text.split_whitespace();
     let field = words.next().ok_or("a field is missing")?;
@@ -240,21 +214,6 @@ fn read_order(text: &str) -> Result<(String, Direction), String> {
         Some(other) => return Err(format!("`{other}` is not a direction")),
     };
     Ok((field.to_owned(), direction))
-}
-
-/// Encodes as the service's own links do: blanks and colons in percent, `$ , '` and brackets raw.
-/// A client that takes such a link apart and builds it again changes it.
-fn half_encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~$,'()".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let written = write!(out, "%{byte:02X}");
-            debug_assert!(written.is_ok(), "writing into a string cannot fail");
-        }
-    }
-    out
 }
 
 #[cfg(test)]

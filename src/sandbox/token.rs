@@ -10,10 +10,11 @@ use bytes::Bytes;
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::authority::{Refusal, Tokens};
+use super::authority::Tokens;
 use super::fault::{self, At, Fault};
 use super::ledger::{Grant, Outcome};
 use super::provider::{Provider, Shared};
+use super::refusal::Refusal;
 use super::reply::Reply;
 use super::wire::Wire;
 
