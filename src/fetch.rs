@@ -13,6 +13,7 @@ mod paginate;
 mod records;
 mod request;
 mod retry;
+mod waiting;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ pub use self::records::Problem as BodyProblem;
 use self::records::{Found, Place, Plan};
 use self::request::Prototype;
 use self::retry::Verdict;
+pub use self::waiting::{Reason, Waiting};
 use crate::clock::{self, Clock};
 use crate::config::{Connection, Paging, Resource};
 use crate::http::{self, Answer, Authorization, Client};
@@ -55,60 +57,8 @@ pub struct World<'a> {
     pub told: &'a (dyn Fn(Waiting) + Send + Sync),
 }
 
-/// A wait that begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
-    /// When it ends.
-    pub until: Timestamp,
-    /// Why.
-    pub reason: Reason,
-}
-
-/// Why we wait.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// The source said that a window of its own is used up.
-    Window {
-        /// How many calls the window has, if it says.
-        calls: Option<u64>,
-    },
-    /// The source asked us to stay away (`Retry-After`).
-    Asked,
-    /// A budget the configuration states is used up.
-    Budget {
-        /// How many calls.
-        calls: u64,
-        /// In how long.
-        per: Duration,
-    },
-    /// A try failed; another follows.
-    Failed {
-        /// What was answered, if anything.
-        status: Option<u16>,
-    },
-}
-
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Window { calls: Some(calls) } => {
-                write!(f, "the source's quota of {calls} calls is used up")
-            }
-            Self::Window { calls: None } => f.write_str("the source's quota is used up"),
-            Self::Asked => f.write_str("the source asked us to wait"),
-            Self::Budget { calls, per } => {
-                write!(f, "the stated limit of {calls} calls in {per:?} is used up")
-            }
-            Self::Failed {
-                status: Some(status),
-            } => write!(f, "the source answered {status}"),
-            Self::Failed { status: None } => f.write_str("there was no whole answer"),
-        }
-    }
-}
-
-/// The pages of one run.
-#[derive(Debug)]
+/// The pages of one run. Their URLs and headers may hold what nobody should read, so there is no
+/// `Debug`.
 pub struct Pages {
     prototype: Prototype,
     plan: Plan,

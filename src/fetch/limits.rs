@@ -4,13 +4,18 @@
 //! call is taken out of every window before it is made. A short wait is waited; for a long one the
 //! run is told when to come back.
 
-use std::collections::{BTreeMap, VecDeque};
+mod meter;
+mod window;
+
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::meter::Meter;
+use self::window::{FAMILIES, Window};
 use super::retry;
 use super::{Reason, Waiting};
 use crate::clock::{self, Clock};
@@ -21,41 +26,8 @@ use crate::http::HeaderMap;
 pub const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 /// The longest we believe a window lasts without asking again. Known quotas are daily.
 const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
-/// What is left of a window we would have to park for, so that people and other programs that
-/// share the quota are not locked out by us.
-const RESERVE: u64 = 1;
-/// Windows with fewer calls than this have none to spare.
-const RESERVED_FROM: u64 = 100;
-/// Two ends of a window closer than this are the same end, told with another rounding.
-const SAME_END: SignedDuration = SignedDuration::from_secs(2);
-/// Into how many slots a stated budget's window is divided: its calls return a slot at a time.
-const SLOTS: u32 = 60;
-
-/// A family of headers that tells about one window.
-struct Family {
-    prefix: &'static str,
-    /// The window's length, where the name says it.
-    length: Option<Duration>,
-}
-
-const FAMILIES: [Family; 4] = [
-    Family {
-        prefix: "x-ratelimit-minutely-",
-        length: Some(Duration::from_secs(60)),
-    },
-    Family {
-        prefix: "x-ratelimit-",
-        length: None,
-    },
-    Family {
-        prefix: "ratelimit-",
-        length: None,
-    },
-    Family {
-        prefix: "x-rate-limit-",
-        length: None,
-    },
-];
+/// How long we stay away after a 429 that says nothing more: most windows last a minute.
+const UNTOLD: Duration = Duration::from_secs(60);
 
 /// The calls one connection may make. All its flows share one.
 #[derive(Debug)]
@@ -74,22 +46,6 @@ pub struct Windows {
     stated: Vec<Meter>,
 }
 
-/// A window the source told us about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Window {
-    limit: Option<u64>,
-    remaining: u64,
-    resets_at: Timestamp,
-}
-
-/// The calls made within a stated budget, counted in slots of its window.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Meter {
-    calls: u64,
-    per: Duration,
-    slots: VecDeque<(Timestamp, u64)>,
-}
-
 /// No call may be made before `until`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Spent {
@@ -101,14 +57,7 @@ impl Limits {
     /// Makes limits that know only what the configuration states.
     #[must_use]
     pub fn new(budgets: &[Budget]) -> Self {
-        let stated = budgets
-            .iter()
-            .map(|budget| Meter {
-                calls: budget.calls,
-                per: budget.per,
-                slots: VecDeque::new(),
-            })
-            .collect();
+        let stated = budgets.iter().map(Meter::new).collect();
         Self {
             windows: Mutex::new(Windows {
                 stated,
@@ -129,9 +78,9 @@ impl Limits {
         windows.hold = snapshot.hold;
         windows.told = snapshot.told;
         for old in snapshot.stated {
-            let same = |meter: &&mut Meter| meter.calls == old.calls && meter.per == old.per;
+            let same = |meter: &&mut Meter| meter.measures_as(&old);
             if let Some(meter) = windows.stated.iter_mut().find(same) {
-                meter.slots = old.slots;
+                *meter = old;
             }
         }
     }
@@ -208,13 +157,7 @@ impl Windows {
         for window in self.told.values_mut() {
             window.remaining = window.remaining.saturating_add(1);
         }
-        for (_, count) in self
-            .stated
-            .iter_mut()
-            .filter_map(|meter| meter.slots.back_mut())
-        {
-            *count = count.saturating_sub(1);
-        }
+        self.stated.iter_mut().for_each(Meter::uncount);
     }
 
     fn learn(&mut self, now: Timestamp, status: u16, headers: &HeaderMap) {
@@ -230,120 +173,28 @@ impl Windows {
                 window.remaining = 0;
             }
             window.resets_at = window.resets_at.min(furthest);
-            self.put(family.prefix, window);
+            let window = match self.told.get(family.prefix) {
+                Some(known) => known.updated(window),
+                None => window,
+            };
+            self.told.insert(family.prefix.to_owned(), window);
         }
-        if matches!(status, 403 | 429 | 503)
-            && let Some(until) = retry::retry_after(headers, now)
-        {
-            self.hold = self.hold.max(Some(until.min(furthest)));
-        }
-    }
-
-    fn put(&mut self, prefix: &str, mut window: Window) {
-        if let Some(known) = self.told.get(prefix) {
-            let apart = window.resets_at.duration_since(known.resets_at);
-            // Within a window less is left all the time. A greater number is an answer that was
-            // overtaken by another, or leaves out the calls now under way.
-            if apart.abs() <= SAME_END {
-                window.remaining = window.remaining.min(known.remaining);
-            }
-        }
-        self.told.insert(prefix.to_owned(), window);
-    }
-}
-
-impl Family {
-    fn read(&self, now: Timestamp, headers: &HeaderMap) -> Option<Window> {
-        let header = |name: &str| number(headers, &format!("{}{name}", self.prefix));
-        let remaining = header("remaining")? as u64;
-        let resets_at = match (header("reset"), self.length) {
-            (Some(reset), _) => moment(now, reset)?,
-            (None, Some(length)) => clock::after(now, length),
-            (None, None) => return None,
+        let asked = retry::retry_after(headers, now).filter(|_| matches!(status, 403 | 429 | 503));
+        let until = match asked {
+            Some(until) => until,
+            None if status == 429 && !self.is_spent(now) => clock::after(now, UNTOLD),
+            None => return,
         };
-        let limit = header("limit").map(|limit| limit as u64);
-        Some(Window {
-            limit,
-            remaining,
-            resets_at,
-        })
-    }
-}
-
-/// Reads the number a header begins with; some append parameters or a list.
-fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
-    let text = headers.get(name)?.to_str().ok()?;
-    let digits = text.trim().split([',', ';', ' ']).next()?;
-    digits
-        .parse()
-        .ok()
-        .filter(|number: &f64| number.is_finite() && *number >= 0.0)
-}
-
-/// Reads a reset as sources write it: Unix time in milliseconds or seconds, or seconds from now.
-fn moment(now: Timestamp, reset: f64) -> Option<Timestamp> {
-    /// As milliseconds this is 1973, as seconds the year 5138.
-    const MILLISECONDS_FROM: f64 = 1e11;
-    /// As Unix time this is 2001, as a delay 31 years.
-    const UNIX_TIME_FROM: f64 = 1e9;
-    if reset > MILLISECONDS_FROM {
-        Timestamp::from_millisecond(reset as i64).ok()
-    } else if reset > UNIX_TIME_FROM {
-        Timestamp::from_millisecond((reset * 1e3) as i64).ok()
-    } else {
-        Some(clock::after(now, Duration::try_from_secs_f64(reset).ok()?))
-    }
-}
-
-impl Window {
-    fn spent(&self, now: Timestamp) -> Option<Spent> {
-        let is_long = clock::until(now, self.resets_at) > LONGEST_WAIT;
-        let has_spare = self.limit.is_some_and(|limit| limit >= RESERVED_FROM);
-        let reserve = if is_long && has_spare { RESERVE } else { 0 };
-        let reason = Reason::Window { calls: self.limit };
-        (self.remaining <= reserve).then_some(Spent {
-            until: self.resets_at,
-            reason,
-        })
-    }
-}
-
-impl Meter {
-    fn slot(&self) -> Duration {
-        self.per / SLOTS
+        self.hold = self.hold.max(Some(until.min(furthest)));
     }
 
-    /// Returns when the calls of a slot no longer count: a window after its last one.
-    fn leaves(&self, start: Timestamp) -> Timestamp {
-        clock::after(start, self.per + self.slot())
-    }
-
-    fn forget(&mut self, now: Timestamp) {
-        let (per, slot) = (self.per, self.slot());
-        // A slot of the future means that the clock was set back.
-        self.slots
-            .retain(|(start, _)| *start <= now && clock::after(*start, per + slot) > now);
-    }
-
-    fn spent(&self) -> Option<Spent> {
-        let used: u64 = self.slots.iter().map(|(_, count)| count).sum();
-        let (oldest, _) = self.slots.front()?;
-        let reason = Reason::Budget {
-            calls: self.calls,
-            per: self.per,
-        };
-        (used >= self.calls).then(|| Spent {
-            until: self.leaves(*oldest),
-            reason,
-        })
-    }
-
-    fn count(&mut self, now: Timestamp) {
-        let slot = self.slot();
-        match self.slots.back_mut() {
-            Some((start, count)) if clock::after(*start, slot) > now => *count += 1,
-            _ => self.slots.push_back((now, 1)),
-        }
+    /// Returns true if we already know of something to wait for.
+    fn is_spent(&self, now: Timestamp) -> bool {
+        self.hold.is_some_and(|until| until > now)
+            || self
+                .told
+                .values()
+                .any(|window| window.resets_at > now && window.spent(now).is_some())
     }
 }
 

@@ -4,11 +4,11 @@
 //! brought it. A source that sends us in circles is an error, never an endless run, and a source
 //! that sends us elsewhere is not obeyed: our credentials would go along.
 
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
+mod trail;
 
 use url::{Origin, Url};
 
+use self::trail::Trail;
 use super::records::{Found, Scalar};
 use super::{link, odata};
 use crate::config::{Paging, SendCursor, Total};
@@ -85,9 +85,7 @@ pub(super) struct Pager {
     cap: u64,
     /// Where we may be sent.
     allowed: Vec<Origin>,
-    /// Digests of what was asked and of what came, to notice a circle.
-    asked: HashSet<u64>,
-    came: HashSet<u64>,
+    trail: Trail,
     pages: u64,
     records: u64,
     /// The length of the longest page so far.
@@ -103,8 +101,7 @@ impl Pager {
             paging,
             cap,
             allowed,
-            asked: HashSet::new(),
-            came: HashSet::new(),
+            trail: Trail::default(),
             pages: 0,
             records: 0,
             longest: 0,
@@ -141,7 +138,7 @@ impl Pager {
             | Paging::NextUrl { .. }
             | Paging::Cursor { .. } => Ask::Query(Vec::new()),
         };
-        self.asked.insert(digest(&ask));
+        self.trail.ask(&ask);
         ask
     }
 
@@ -153,8 +150,8 @@ impl Pager {
         let count = page.found.records.len() as u64;
         self.pages += 1;
         self.records += count;
-        self.asked.insert(digest(&Ask::Link(page.url.clone())));
-        let is_new = count == 0 || self.came.insert(print(page));
+        self.trail.ask(&Ask::Link(page.url.clone()));
+        let is_new = self.trail.came(page.body, page.found);
         let values = &page.found.values;
         let next = match &self.paging {
             Paging::None => None,
@@ -183,7 +180,7 @@ impl Pager {
         };
         self.longest = self.longest.max(count);
         let Some(next) = next else { return Ok(None) };
-        if !self.asked.insert(digest(&next)) {
+        if !self.trail.ask(&next) {
             return Err(Problem::Circle);
         }
         if !is_new {
@@ -228,12 +225,12 @@ impl Pager {
     ) -> bool {
         let by_length = count > 0 && !(is_size_known && count < self.longest);
         match total {
-            Some(Total::More(_)) => said.and_then(flag).unwrap_or(by_length),
-            Some(Total::Records(_)) => match said.and_then(number) {
+            Some(Total::More(_)) => said.and_then(Scalar::flag).unwrap_or(by_length),
+            Some(Total::Records(_)) => match said.and_then(Scalar::number) {
                 Some(total) => count > 0 && self.records < total,
                 None => by_length,
             },
-            Some(Total::Pages(_)) => match said.and_then(number) {
+            Some(Total::Pages(_)) => match said.and_then(Scalar::number) {
                 Some(total) => self.pages < total,
                 None => by_length,
             },
@@ -292,7 +289,7 @@ fn cursor(
     let more = values
         .get(1)
         .and_then(Option::as_ref)
-        .and_then(flag)
+        .and_then(Scalar::flag)
         .filter(|_| has_flag);
     if more == Some(false) {
         return Ok(None);
@@ -319,48 +316,6 @@ fn cursor(
 
 fn first(values: &[Option<Scalar>]) -> Option<&Scalar> {
     values.first().and_then(Option::as_ref)
-}
-
-impl Scalar {
-    /// Returns the value as it is written in a URL or a header.
-    pub(super) fn text(&self) -> String {
-        match self {
-            Self::Text(text) | Self::Number(text) => text.clone(),
-            Self::Flag(flag) => flag.to_string(),
-        }
-    }
-}
-
-fn number(value: &Scalar) -> Option<u64> {
-    match value {
-        Scalar::Text(digits) | Scalar::Number(digits) => digits.parse().ok(),
-        Scalar::Flag(_) => None,
-    }
-}
-
-fn flag(value: &Scalar) -> Option<bool> {
-    match value {
-        Scalar::Flag(flag) => Some(*flag),
-        Scalar::Text(word) | Scalar::Number(word) => match word.as_str() {
-            "true" | "1" => Some(true),
-            "false" | "0" => Some(false),
-            _ => None,
-        },
-    }
-}
-
-/// A page is taken for another if it has as many records, the same first and the same last one.
-fn print(page: &Answered<'_>) -> u64 {
-    let records = &page.found.records;
-    let ends =
-        [records.first(), records.last()].map(|range| range.map(|range| &page.body[range.clone()]));
-    digest(&(records.len(), ends))
-}
-
-fn digest(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

@@ -54,6 +54,36 @@ pub(super) enum Scalar {
     Flag(bool),
 }
 
+impl Scalar {
+    /// Returns the value as it is written in a URL or a header.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Text(text) | Self::Number(text) => text.clone(),
+            Self::Flag(flag) => flag.to_string(),
+        }
+    }
+
+    /// Returns the value as a count; some sources write theirs as text.
+    pub(super) fn number(&self) -> Option<u64> {
+        match self {
+            Self::Text(digits) | Self::Number(digits) => digits.parse().ok(),
+            Self::Flag(_) => None,
+        }
+    }
+
+    /// Returns the value as true or false, however it is written.
+    pub(super) fn flag(&self) -> Option<bool> {
+        match self {
+            Self::Flag(flag) => Some(*flag),
+            Self::Text(word) | Self::Number(word) => match word.as_str() {
+                "true" | "1" => Some(true),
+                "false" | "0" => Some(false),
+                _ => None,
+            },
+        }
+    }
+}
+
 /// What is wrong with a body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {

@@ -3,36 +3,32 @@
 //! What does not change during a run is written once, in [`Prototype::write`]. What a page needs
 //! besides is put in by [`Prototype::asking`].
 
+mod address;
+mod posted;
+
 use minijinja::value::{Serde, Value as Context};
 use serde_json::{Map, Value};
 use url::{Origin, Url};
 use zeroize::Zeroizing;
 
+use self::address::{resolve, set_query};
+use self::posted::Posted;
 use super::paginate::Ask;
-use super::records::Scalar;
 use super::{Error, Start, odata};
 use crate::config::{self, Body, Connection, Resource};
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
-use crate::record::FieldPath;
 use crate::template::Template;
 
 /// The variable that stands for how far the flow has got.
 const BOOKMARK: &str = "bookmark";
 
 /// The request of a run, before any paging.
-#[derive(Debug)]
 pub(super) struct Prototype {
     method: Method,
     url: Url,
     headers: HeaderMap,
     body: Option<Posted>,
     allowed: Vec<Origin>,
-}
-
-#[derive(Debug, Clone)]
-enum Posted {
-    Json(Value),
-    Form(Vec<(String, String)>),
 }
 
 impl Prototype {
@@ -109,29 +105,13 @@ impl Prototype {
             Ask::Header(name, value) => {
                 insert_header(&mut request.headers, "paging.header", name, value)?;
             }
-            Ask::Body(path, word) => body = Some(put(body, path, word)?),
+            Ask::Body(path, word) => {
+                body.get_or_insert_with(|| Posted::Json(Map::new().into()))
+                    .put(path, word)?;
+            }
         }
         request.body = body.map(|body| Zeroizing::new(body.bytes()));
         Ok(request)
-    }
-}
-
-impl Posted {
-    fn media(&self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::Json(_) => "application/json",
-            Self::Form(_) => "application/x-www-form-urlencoded",
-        })
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        match self {
-            Self::Json(value) => value.to_string().into_bytes(),
-            Self::Form(fields) => url::form_urlencoded::Serializer::new(String::new())
-                .extend_pairs(fields)
-                .finish()
-                .into_bytes(),
-        }
     }
 }
 
@@ -269,79 +249,12 @@ fn wrong(place: &str, message: String) -> Error {
     }
 }
 
-/// Resolves a flow's URL.
-///
-/// A relative one stands below the base URL, path included, whether or not it begins with a slash:
-/// a base of `https://graph.example/v1.0` makes `/users` `https://graph.example/v1.0/users`. Since
-/// the texts are joined rather than resolved, nothing a template brings in can lead to another host.
-fn resolve(base: Option<&Url>, text: &str) -> Result<Url, Error> {
-    let bad = |error: url::ParseError| wrong("url", error.to_string());
-    if text.starts_with("https://") || text.starts_with("http://") {
-        return Url::parse(text).map_err(bad);
-    }
-    let Some(base) = base else {
-        return Err(wrong(
-            "url",
-            "it is relative, and its connection has no `base_url`".to_owned(),
-        ));
-    };
-    let mut base = base.clone();
-    base.set_query(None);
-    base.set_fragment(None);
-    let prefix = base.as_str().trim_end_matches('/');
-    let rest = text.trim_start_matches('/');
-    if rest.is_empty() || rest.starts_with('?') {
-        return Url::parse(&format!("{base}{rest}")).map_err(bad);
-    }
-    Url::parse(&format!("{prefix}/{rest}")).map_err(bad)
-}
-
 /// Returns where requests and credentials of this connection may go.
 fn allowed(connection: &Connection, first: &Url) -> Vec<Origin> {
     let own = connection.base_url.as_ref().unwrap_or(first).origin();
     std::iter::once(own)
         .chain(connection.allow_hosts.iter().cloned())
         .collect()
-}
-
-/// Puts parameters into a URL, in place of those of the same names; the rest stays byte for byte.
-fn set_query(url: &mut Url, pairs: &[(String, String)]) {
-    if pairs.is_empty() {
-        return;
-    }
-    let is_replaced = |part: &str| {
-        let name = url::form_urlencoded::parse(part.as_bytes()).next();
-        name.is_some_and(|(name, _)| pairs.iter().any(|(new, _)| *new == name))
-    };
-    let mut parts: Vec<String> = url
-        .query()
-        .unwrap_or_default()
-        .split('&')
-        .filter(|part| !part.is_empty() && !is_replaced(part))
-        .map(str::to_owned)
-        .collect();
-    parts.extend(
-        pairs
-            .iter()
-            .map(|(name, value)| format!("{}={}", encoded(name), encoded(value))),
-    );
-    url.set_query(Some(&parts.join("&")));
-}
-
-/// Percent-encodes what a query may not hold or servers read differently: a space is `%20` and
-/// never `+`, and `$`, `,`, `:` and the like stay as OData writes them.
-fn encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~$,:@/()*!".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 fn insert_header(
@@ -361,40 +274,6 @@ fn insert_header(
     })?;
     headers.insert(name, value);
     Ok(())
-}
-
-/// Puts a cursor into a body.
-fn put(body: Option<Posted>, path: &FieldPath, word: &Scalar) -> Result<Posted, Error> {
-    let mut json = match body {
-        None => Value::Object(Map::new()),
-        Some(Posted::Json(value)) => value,
-        Some(Posted::Form(mut fields)) => {
-            let name = path.to_string();
-            fields.retain(|(other, _)| *other != name);
-            fields.push((name, word.text()));
-            return Ok(Posted::Form(fields));
-        }
-    };
-    let mut place = &mut json;
-    for segment in path.segments() {
-        let Value::Object(fields) = place else {
-            let message = format!("`{path}` leads through something that is no object");
-            return Err(wrong("paging.body", message));
-        };
-        place = fields
-            .entry(segment.clone())
-            .or_insert_with(|| Value::Object(Map::new()));
-    }
-    *place = match word {
-        Scalar::Text(text) => Value::String(text.clone()),
-        Scalar::Flag(flag) => Value::Bool(*flag),
-        // A number too long for JSON as programs read it goes back as text, with all its digits.
-        Scalar::Number(digits) => digits.parse::<i64>().map_or_else(
-            |_| Value::String(digits.clone()),
-            |number| Value::Number(number.into()),
-        ),
-    };
-    Ok(Posted::Json(json))
 }
 
 #[cfg(test)]

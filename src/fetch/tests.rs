@@ -108,7 +108,9 @@ impl Reader {
             authorization: self.authorization.as_ref(),
             told: &told,
         };
-        self.pages.next(&world).await
+        // A run moves between threads, and so must the reading of a page.
+        let next: futures_util::future::BoxFuture<'_, _> = Box::pin(self.pages.next(&world));
+        next.await
     }
 
     /// Reads to the end and returns every page's records.

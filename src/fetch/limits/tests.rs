@@ -1,3 +1,5 @@
+use jiff::SignedDuration;
+
 use super::*;
 
 const NOW: &str = "2026-03-01T10:00:00Z";
@@ -89,7 +91,7 @@ fn windows_are_learnt_from_headers() {
             Some("2026-03-02T10:00:00Z"),
         ),
         (500, vec![("retry-after", "45")], None),
-        (429, vec![], None),
+        (429, vec![], Some("2026-03-01T10:01:00Z")),
     ];
     for (status, pairs, until) in cases {
         let mut windows = Windows::default();

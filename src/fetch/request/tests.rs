@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{Auth, Caps, Cursor, Name, Paging};
+use crate::fetch::records::Scalar;
 use crate::record::CursorValue;
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -141,7 +142,8 @@ fn a_relative_url_stands_below_the_base_url() {
 
 #[test]
 fn a_flow_starts_at_its_own_connection() {
-    let goes = |base, url| Prototype::write(&connection(base), &resource(url, &[]), &since(""));
+    let goes =
+        |base, url| Prototype::write(&connection(base), &resource(url, &[]), &since("")).map(drop);
     let base = Some("https://a.example");
     assert!(goes(base, "https://files.example.com/x").is_ok());
     assert!(goes(base, "https://b.example:8443/x").is_ok());

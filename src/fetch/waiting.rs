@@ -1,0 +1,58 @@
+//! Waits, and why.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// A wait that begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// When it ends.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why we wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The source said that a window of its own is used up.
+    Window {
+        /// How many calls the window has, if it says.
+        calls: Option<u64>,
+    },
+    /// The source asked us to stay away (`Retry-After`).
+    Asked,
+    /// A budget the configuration states is used up.
+    Budget {
+        /// How many calls.
+        calls: u64,
+        /// In how long.
+        per: Duration,
+    },
+    /// A try failed; another follows.
+    Failed {
+        /// What was answered, if anything.
+        status: Option<u16>,
+    },
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Window { calls: Some(calls) } => {
+                write!(f, "the source's quota of {calls} calls is used up")
+            }
+            Self::Window { calls: None } => f.write_str("the source's quota is used up"),
+            Self::Asked => f.write_str("the source asked us to wait"),
+            Self::Budget { calls, per } => {
+                write!(f, "the stated limit of {calls} calls in {per:?} is used up")
+            }
+            Self::Failed {
+                status: Some(status),
+            } => write!(f, "the source answered {status}"),
+            Self::Failed { status: None } => f.write_str("there was no whole answer"),
+        }
+    }
+}
