@@ -16,11 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub use flow::Memory;
 use flow::{Flow, Marks};
 pub use standing::{Activity, Standing};
 
 use crate::config::{Name, Schedule};
+use crate::journal::{SlotState, Trigger};
 
 /// What follows from the time that has passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,23 +36,12 @@ pub enum Decision {
 pub struct Start {
     /// Whose.
     pub flow: Name,
-    /// Why.
+    /// Why: its slot has come, or passed while nobody looked, or its parked run goes on.
     pub trigger: Trigger,
     /// The slot it stands for; none if a parked run goes on before the flow's next slot.
     pub slot: Option<Timestamp>,
     /// How many earlier slots it stands for as well, counted up to a hundred.
     pub missed: u64,
-}
-
-/// Why a run starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trigger {
-    /// Its slot has come.
-    Scheduled,
-    /// Its slot has passed while nobody looked.
-    CatchUp,
-    /// The time until which it was parked has come.
-    Resume,
 }
 
 /// A slot that goes by without a run.
@@ -105,12 +94,14 @@ pub struct Planner {
 impl Planner {
     /// Makes a planner for these flows, of which at most `max_concurrent` run at the same time.
     ///
+    /// What the journal remembers of flows that are no longer there is left alone.
+    ///
     /// A flow without a schedule starts only by [`started`](Self::started), but is parked and
     /// resumed like any other.
     #[must_use]
     pub fn new(
         flows: impl IntoIterator<Item = (Name, Option<Schedule>)>,
-        remembered: &BTreeMap<Name, Memory>,
+        remembered: &[SlotState],
         max_concurrent: usize,
         now: Timestamp,
     ) -> Self {
@@ -123,8 +114,13 @@ impl Planner {
             max_concurrent: max_concurrent.max(1),
             seen_at: now,
         };
+        let remembered: BTreeMap<&str, &SlotState> = remembered
+            .iter()
+            .map(|memory| (memory.flow.as_str(), memory))
+            .collect();
         for (name, schedule) in flows {
-            let flow = Flow::new(name.clone(), schedule, remembered.get(&name), now);
+            let memory = remembered.get(name.as_str()).copied();
+            let flow = Flow::new(name.clone(), schedule, memory, now);
             planner.index(&name, Marks::default(), flow.marks());
             planner.flows.insert(name, flow);
         }

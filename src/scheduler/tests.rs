@@ -4,10 +4,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::planner::{Activity, Reason, Trigger};
+use super::planner::{Activity, Reason};
 use super::*;
 use crate::clock::SimClock;
 use crate::config::Schedule;
+use crate::journal::Trigger;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Event {
@@ -37,7 +38,7 @@ impl House {
                 Some(Schedule::Every(Duration::from_secs(60 * minutes))),
             )
         });
-        let planner = Planner::new(flows, &BTreeMap::new(), 2, at("10:05"));
+        let planner = Planner::new(flows, &[], 2, at("10:05"));
         let (scheduler, handle) =
             Scheduler::new(planner, Arc::new(clock.clone()), Heartbeat::silent());
         let (tell, events) = mpsc::unbounded_channel();

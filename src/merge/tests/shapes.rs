@@ -482,11 +482,7 @@ async fn tables_tell_rows_columns_and_the_last_write() {
     room.merge(&table("empty", &["id"]), &["[]"]).await.unwrap();
     room.execute("CREATE TABLE theirs (x); ALTER TABLE t ADD COLUMN note TEXT")
         .await;
-    let found = room
-        .store
-        .read(super::super::tables)
-        .await
-        .unwrap();
+    let found = room.store.read(super::super::tables).await.unwrap();
     let names: Vec<_> = found
         .iter()
         .map(|table| (table.name.as_str(), table.rows))

@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Activity, Reason, Skip, Standing, Start, Trigger};
+use super::{Activity, Reason, Skip, Standing, Start};
 use crate::config::{Name, Schedule};
+use crate::journal::{SlotState, Trigger};
 
 /// A slot seen later than this was missed: whoever is awake looks at the clock twice as often.
 const PUNCTUAL: SignedDuration = SignedDuration::from_secs(60);
@@ -20,17 +21,6 @@ const FORGIVEN: SignedDuration = SignedDuration::from_hours(24);
 
 /// How many missed slots are counted one by one; more are passed over in one step.
 const MISSED_COUNTED: u64 = 100;
-
-/// What is remembered of a flow from before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
-    /// When the flow was first known; its first slot is the first one after that.
-    pub first_seen_at: Timestamp,
-    /// The latest slot that was started or skipped.
-    pub last_slot_at: Option<Timestamp>,
-    /// When its parked run goes on.
-    pub resumes_at: Option<Timestamp>,
-}
 
 /// A flow's slots and its state.
 #[derive(Debug)]
@@ -81,7 +71,7 @@ impl Flow {
     pub(super) fn new(
         name: Name,
         schedule: Option<Schedule>,
-        memory: Option<&Memory>,
+        memory: Option<&SlotState>,
         now: Timestamp,
     ) -> Self {
         let last_slot = memory.map(|memory| memory.last_slot_at.unwrap_or(memory.first_seen_at));

@@ -5,8 +5,9 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use proptest::prelude::*;
 
-use super::{Activity, Decision, Memory, Planner, Reason, Trigger};
+use super::{Activity, Decision, Planner, Reason};
 use crate::config::{Name, Schedule};
+use crate::journal::{SlotState, Trigger};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -28,24 +29,24 @@ fn every(minutes: u64) -> Option<Schedule> {
     Some(Schedule::Every(Duration::from_secs(60 * minutes)))
 }
 
-fn seen(first_seen_at: &str) -> Memory {
-    Memory {
+fn seen(first_seen_at: &str) -> SlotState {
+    SlotState {
+        flow: "a".to_owned(),
         first_seen_at: at(first_seen_at),
         last_slot_at: None,
         resumes_at: None,
     }
 }
 
-fn ran(last_slot_at: &str) -> Memory {
-    Memory {
+fn ran(last_slot_at: &str) -> SlotState {
+    SlotState {
         last_slot_at: Some(at(last_slot_at)),
         ..seen("2020-01-01T00:00:00Z")
     }
 }
 
-fn hourly(memory: Memory, now: &str) -> Planner {
-    let remembered = BTreeMap::from([(name("a"), memory)]);
-    Planner::new([(name("a"), every(60))], &remembered, 4, at(now))
+fn hourly(memory: SlotState, now: &str) -> Planner {
+    Planner::new([(name("a"), every(60))], &[memory], 4, at(now))
 }
 
 /// Decisions as one line: `start a scheduled 10:00 +2`, `skip a 10:00 overlap`.
@@ -53,11 +54,7 @@ fn told(decisions: &[Decision]) -> String {
     let time = |slot: Timestamp| slot.strftime("%H:%M").to_string();
     let told = decisions.iter().map(|decision| match decision {
         Decision::Start(start) => {
-            let trigger = match start.trigger {
-                Trigger::Scheduled => "scheduled",
-                Trigger::CatchUp => "catch-up",
-                Trigger::Resume => "resume",
-            };
+            let trigger = start.trigger.word();
             let slot = start.slot.map_or("-".to_owned(), time);
             let missed = if start.missed > 0 {
                 format!(" +{}", start.missed)
@@ -95,30 +92,30 @@ fn what_was_missed_while_down_becomes_one_start() {
         (
             ran("2026-05-05T10:00:00Z"),
             "2026-05-05T11:01:01Z",
-            "start a catch-up 11:00",
+            "start a catch_up 11:00",
         ),
         (
             ran("2026-05-05T10:00:00Z"),
             "2026-05-05T13:30:00Z",
-            "start a catch-up 13:00 +2",
+            "start a catch_up 13:00 +2",
         ),
         (
             ran("2016-05-05T10:00:00Z"),
             "2026-05-05T13:30:00Z",
-            "start a catch-up 13:00 +100",
+            "start a catch_up 13:00 +100",
         ),
         (seen("2026-05-05T10:30:00Z"), "2026-05-05T10:45:00Z", ""),
         (
             seen("2026-05-05T10:30:00Z"),
             "2026-05-05T11:45:00Z",
-            "start a catch-up 11:00",
+            "start a catch_up 11:00",
         ),
         // The clock had been ahead: by little, which is waited out, or by years.
         (ran("2026-05-05T12:00:00Z"), "2026-05-05T11:30:00Z", ""),
         (ran("2036-05-05T12:00:00Z"), "2026-05-05T11:30:00Z", ""),
     ];
     for (memory, now, expected) in cases {
-        let mut planner = hourly(memory, now);
+        let mut planner = hourly(memory.clone(), now);
         assert_eq!(
             told(&planner.tick(at(now))),
             expected,
@@ -135,7 +132,7 @@ fn what_was_missed_while_down_becomes_one_start() {
 #[test]
 fn a_flow_never_seen_waits_for_its_next_slot() {
     let now = at("2026-05-05T10:30:00Z");
-    let planner = Planner::new([(name("a"), every(60))], &BTreeMap::new(), 4, now);
+    let planner = Planner::new([(name("a"), every(60))], &[], 4, now);
     assert_eq!(
         planner.next_slot(&name("a")),
         Some(at("2026-05-05T11:00:00Z"))
@@ -250,7 +247,7 @@ fn a_parked_run_goes_on_at_its_time() {
 
 #[test]
 fn a_parked_run_goes_on_after_a_restart() {
-    let parked = |resumes_at| Memory {
+    let parked = |resumes_at| SlotState {
         resumes_at: Some(at(resumes_at)),
         ..ran("2026-05-05T10:00:00Z")
     };
@@ -285,7 +282,7 @@ fn a_parked_run_goes_on_after_a_restart() {
 #[test]
 fn a_flow_without_a_schedule_is_resumed_too() {
     let now = at("2026-05-05T10:00:00Z");
-    let mut planner = Planner::new([(name("a"), None)], &BTreeMap::new(), 4, now);
+    let mut planner = Planner::new([(name("a"), None)], &[], 4, now);
     assert_eq!(planner.next_wake(), None);
     planner.started(&name("a"));
     planner.finished(&name("a"), Some(at("2026-05-05T11:00:00Z")), now);
@@ -299,7 +296,7 @@ fn a_flow_without_a_schedule_is_resumed_too() {
 fn starts_without_a_free_place_wait_in_the_order_of_their_slots() {
     let flows =
         [("a", 15), ("b", 10), ("c", 12)].map(|(flow, minutes)| (name(flow), every(minutes)));
-    let mut planner = Planner::new(flows, &BTreeMap::new(), 1, at("2026-05-05T10:05:00Z"));
+    let mut planner = Planner::new(flows, &[], 1, at("2026-05-05T10:05:00Z"));
     assert_eq!(
         told(&planner.tick(at("2026-05-05T10:10:00Z"))),
         "start b scheduled 10:10"
@@ -344,8 +341,8 @@ fn a_clock_that_jumps_runs_no_slot_twice_and_silences_nobody() {
     assert_eq!(tick("2026-05-05T10:00:00Z"), "start a scheduled 10:00");
     assert_eq!(tick("2026-05-05T08:00:00Z"), "");
     assert_eq!(tick("2026-05-05T10:00:00Z"), "");
-    assert_eq!(tick("2026-05-05T14:00:01Z"), "start a catch-up 14:00 +3");
-    assert_eq!(tick("2031-01-01T00:00:00Z"), "start a catch-up 00:00 +100");
+    assert_eq!(tick("2026-05-05T14:00:01Z"), "start a catch_up 14:00 +3");
+    assert_eq!(tick("2031-01-01T00:00:00Z"), "start a catch_up 00:00 +100");
     assert_eq!(tick("2026-05-05T14:30:00Z"), "");
     assert_eq!(tick("2026-05-05T15:00:00Z"), "start a scheduled 15:00");
 }
@@ -376,7 +373,7 @@ fn a_year_with_both_nights_has_every_slot_once() {
         ("quarter", "*/15 * * * *"),
     ];
     let flows = rules.map(|(flow, rule)| (name(flow), cron(rule)));
-    let mut planner = Planner::new(flows, &BTreeMap::new(), 4, new_year);
+    let mut planner = Planner::new(flows, &[], 4, new_year);
     let mut starts: BTreeMap<Name, Vec<Timestamp>> = BTreeMap::new();
     while let Some(now) = planner.next_wake().filter(|wake| *wake < end) {
         for decision in planner.tick(now) {
@@ -409,7 +406,7 @@ fn ten_thousand_flows_keep_up() {
         let rule = format!("{} */{} * * *", number % 60, 1 + number % 24);
         (name(&format!("flow_{number}")), cron(&rule))
     });
-    let mut planner = Planner::new(flows, &BTreeMap::new(), 4, start);
+    let mut planner = Planner::new(flows, &[], 4, start);
     let mut starts = 0;
     while let Some(now) = planner.next_wake().filter(|wake| *wake < start + 4.hours()) {
         let mut decisions = planner.tick(now);
@@ -452,7 +449,7 @@ struct House {
     planner: Planner,
     now: Timestamp,
     furthest: Timestamp,
-    journal: BTreeMap<Name, Memory>,
+    journal: BTreeMap<Name, SlotState>,
     runs: BTreeMap<Name, usize>,
     started: BTreeSet<(Name, Timestamp)>,
 }
@@ -469,21 +466,29 @@ impl House {
     }
 
     fn new(now: Timestamp) -> Self {
-        let first = Memory {
+        let first = |flow: &Name| SlotState {
+            flow: flow.to_string(),
             first_seen_at: now,
             last_slot_at: None,
             resumes_at: None,
         };
-        let journal: BTreeMap<_, _> = Self::flows().map(|(flow, _)| (flow, first)).into();
-        let planner = Planner::new(Self::flows(), &journal, PLACES, now);
-        Self {
-            planner,
+        let journal = Self::flows().map(|(flow, _)| (flow.clone(), first(&flow)));
+        let mut house = Self {
+            planner: Planner::new([], &[], PLACES, now),
             now,
             furthest: now,
-            journal,
+            journal: journal.into(),
             runs: BTreeMap::new(),
             started: BTreeSet::new(),
-        }
+        };
+        house.restart();
+        house
+    }
+
+    fn restart(&mut self) {
+        let remembered: Vec<SlotState> = self.journal.values().cloned().collect();
+        self.runs.clear();
+        self.planner = Planner::new(Self::flows(), &remembered, PLACES, self.now);
     }
 
     fn flow(number: usize) -> Name {
@@ -519,10 +524,7 @@ impl House {
                 *self.runs.entry(flow.clone()).or_default() += 1;
                 decisions = self.planner.started(&flow);
             }
-            Event::Restart => {
-                self.runs.clear();
-                self.planner = Planner::new(Self::flows(), &self.journal, PLACES, self.now);
-            }
+            Event::Restart => self.restart(),
         }
         decisions.extend(self.planner.tick(self.now));
         decisions
@@ -585,10 +587,10 @@ proptest! {
         let (flow, schedule) = House::flows()[number].clone();
         let last = schedule.as_ref().unwrap().next_after(at("2015-01-01T00:00:00Z")).unwrap();
         let now = last + SignedDuration::from_secs(away);
-        let memory = Memory { first_seen_at: last, last_slot_at: Some(last), resumes_at: None };
+        let flow_name = flow.to_string();
+        let memory = SlotState { flow: flow_name, first_seen_at: last, last_slot_at: Some(last), resumes_at: None };
         let expected = schedule.as_ref().unwrap().last_between(last, now);
-        let remembered = BTreeMap::from([(flow.clone(), memory)]);
-        let mut planner = Planner::new([(flow, schedule)], &remembered, 1, now);
+        let mut planner = Planner::new([(flow, schedule)], &[memory], 1, now);
         let decisions = planner.tick(now);
         let slots: Vec<_> = decisions.iter().map(|decision| match decision {
             Decision::Start(start) => start.slot,
