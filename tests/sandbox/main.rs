@@ -5,6 +5,7 @@
 )]
 
 mod guest;
+mod our_reader;
 mod reading;
 mod signing_in;
 mod trouble;
