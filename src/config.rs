@@ -10,6 +10,7 @@ mod environment;
 mod flow;
 mod key;
 mod keys;
+mod lines;
 mod mask;
 mod places;
 mod reader;

@@ -1,10 +1,10 @@
 //! From the file to a checked configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,9 +14,10 @@ use super::connection::{self, Connection};
 use super::flow::Flow;
 use super::flow::read::{self as flow, Connections};
 use super::key::read_key_in;
+use super::lines::Lines;
 use super::places::Places;
 use super::reader::{Findings, Found, Item, Table};
-use super::report::{Problem, Report, place};
+use super::report::{Problem, Report};
 use super::{Config, Environment, KeySource, Name, keys};
 
 /// The longest configuration file: thousands of flows fit, a log given by mistake does not.
@@ -58,8 +59,9 @@ pub(super) fn load(path: &Path, environment: &Environment) -> Result<Config, Rep
     let problems = with_syntax(&source, problems, &syntax);
     match read {
         Some(mut config) if problems.is_empty() => {
+            let lines = Lines::of(&source);
             let named = |(at, text): (Option<usize>, String)| match at {
-                Some(at) => format!("{}:{}: {text}", path.display(), place(&source, at).0),
+                Some(at) => format!("{}:{}: {text}", path.display(), lines.line(at)),
                 None => text,
             };
             config.warnings = warnings.into_iter().map(named).collect();
@@ -125,7 +127,12 @@ fn with_syntax(
         .iter()
         .map(|error| syntax_problem(source, error))
         .collect();
-    problems.retain(|problem| !problem.absence && !near(source, problem, &errors));
+    let lines = Lines::of(source);
+    let lines_of = |problem: &Problem| problem.span.as_ref().map(|span| lines.lines(span));
+    let broken: BTreeSet<usize> = errors.iter().filter_map(lines_of).flatten().collect();
+    let stands_near =
+        |problem: &Problem| lines_of(problem).is_some_and(|own| broken.range(own).next().is_some());
+    problems.retain(|problem| !problem.absence && !stands_near(problem));
     problems.extend(errors);
     problems
 }
@@ -142,19 +149,6 @@ fn syntax_problem(source: &str, error: &toml::de::Error) -> Problem {
         None => (error.message(), "here".to_owned()),
     };
     Problem::at(span.start..end, format!("not valid TOML: {what}")).label(expected)
-}
-
-/// Returns true if a syntax error stands on the same line.
-fn near(source: &str, problem: &Problem, errors: &[Problem]) -> bool {
-    let lines = |span: &Range<usize>| place(source, span.start).0..=place(source, span.end).0;
-    let line_of = |problem: &Problem| problem.span.as_ref().map(lines);
-    let Some(own) = line_of(problem) else {
-        return false;
-    };
-    errors
-        .iter()
-        .filter_map(line_of)
-        .any(|error| error.start() <= own.end() && own.start() <= error.end())
 }
 
 /// Reads the whole file; `None` if a part of it could not be read.
@@ -213,6 +207,14 @@ fn named<'a, T, C: FromIterator<T>>(
         .get(section)
         .and_then(|item| item.map())
         .unwrap_or_default();
+    let is_named = items.iter().all(|item| item.value.is_table());
+    if !is_named && let Some(item) = file.get(section) {
+        let label = format!("expected [{section}.NAME]");
+        let message = format!("[{section}] has settings of its own, but no name");
+        item.findings
+            .add(Problem::at(item.key_at, message).label(label));
+    }
+    let items = items.into_iter().filter(|item| item.value.is_table());
     let one = |item: Item<'a>| match Name::parse(item.key) {
         Ok(name) => read(name, item),
         Err(why) => {
@@ -222,7 +224,7 @@ fn named<'a, T, C: FromIterator<T>>(
             None
         }
     };
-    items.into_iter().filter_map(one).collect()
+    items.filter_map(one).collect()
 }
 
 /// Returns what a person should know about the vault's key before it is needed.

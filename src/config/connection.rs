@@ -11,7 +11,7 @@ use url::{Origin, Url};
 use super::{Name, SecretSource};
 use crate::template::Template;
 
-pub(in crate::config) use read::{Written, read, time_zone};
+pub(in crate::config) use read::{Written, below, read, time_zone};
 
 /// One source and the way in.
 #[derive(Debug, Clone)]

@@ -158,7 +158,22 @@ pub(super) static PAGING: Keys = keys("`paging`", &["style"]);
 /// A table whose keys are the person's own.
 pub(super) static FREE: Keys = keys("", &[]);
 
+/// Returns the section of the file that has a key called `name`.
+pub(super) fn section_of(name: &str) -> Option<&'static str> {
+    [&ROOT, &VAULT, &CONNECTION, &FLOW]
+        .into_iter()
+        .find(|keys| keys.names.contains(&name))
+        .map(|keys| {
+            if keys.section == ROOT.section {
+                "the top of the file"
+            } else {
+                keys.section
+            }
+        })
+}
+
 /// Every kind of table there is.
+#[cfg(test)]
 static ALL: [&Keys; 17] = [
     &ROOT,
     &VAULT,
@@ -178,13 +193,6 @@ static ALL: [&Keys; 17] = [
     &BY_OFFSET,
     &PAGING,
 ];
-
-/// Returns the first table that has a key called `name`.
-pub(super) fn section_of(name: &str) -> Option<&'static str> {
-    ALL.iter()
-        .find(|keys| keys.names.contains(&name))
-        .map(|keys| keys.section)
-}
 
 /// Returns every key there is, with its table.
 #[cfg(test)]

@@ -24,10 +24,16 @@ const NO_SECRET: [&str; 3] = ["_url", "_body", "_params"];
 pub(super) fn without_secrets(source: &str, known: &[Range<usize>]) -> String {
     let mut hidden: Vec<Range<usize>> = known.to_vec();
     hidden.extend(assignments(source));
+    hidden.sort_by_key(|range| range.start);
+    let mut hidden = hidden.into_iter().peekable();
+    let mut hidden_until = 0;
     let mut text = String::with_capacity(source.len());
     for (at, letter) in source.char_indices() {
+        while let Some(range) = hidden.next_if(|range| range.start <= at) {
+            hidden_until = hidden_until.max(range.end);
+        }
         let keep = letter == '\n' || letter == '"' || letter == '\'';
-        if !keep && hidden.iter().any(|range| range.contains(&at)) {
+        if !keep && at < hidden_until {
             text.extend(std::iter::repeat_n('*', letter.len_utf8()));
         } else {
             text.push(letter);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
+use super::lines::Lines;
 use super::mask::without_secrets;
 use crate::remedy::Remedy;
 
@@ -99,9 +100,14 @@ impl Report {
         secrets: &[Range<usize>],
         mut problems: Vec<Problem>,
     ) -> Self {
+        debug_assert!(
+            !problems.is_empty(),
+            "a file without problems has a configuration"
+        );
+        let lines = Lines::of(source);
         for problem in &mut problems {
             if let Some(span) = &problem.span {
-                let (line, column) = place(source, span.start);
+                let (line, column) = lines.place(span.start);
                 (problem.line, problem.column) = (Some(line), Some(column));
             }
         }
@@ -184,17 +190,3 @@ impl fmt::Display for Report {
 }
 
 impl std::error::Error for Report {}
-
-/// Returns the line and the column of a byte, both from 1, the column in characters.
-pub(super) fn place(source: &str, at: usize) -> (usize, usize) {
-    let before = &source[..source.floor_char_boundary(at)];
-    let line = before.matches('\n').count() + 1;
-    let column = before
-        .rsplit('\n')
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .count()
-        + 1;
-    (line, column)
-}

@@ -31,7 +31,7 @@ impl<'v> Variables<'v> {
     /// What a connection's own templates may mention: they are rendered for every flow.
     pub(super) fn of_connection() -> Self {
         Self {
-            names: &["account", "now"],
+            names: &["now"],
             vars: None,
         }
     }
@@ -39,7 +39,7 @@ impl<'v> Variables<'v> {
     /// What a flow's templates may mention.
     pub(super) fn of_flow(vars: &'v BTreeMap<String, Value>) -> Self {
         Self {
-            names: &["account", "bookmark", "now"],
+            names: &["bookmark", "now"],
             vars: Some(vars),
         }
     }
@@ -131,7 +131,6 @@ impl<'v> Variables<'v> {
 
     fn sample(&self) -> minijinja::Value {
         minijinja::context! {
-            account => "account",
             bookmark => "2026-01-01T00:00:00",
             now => "2026-01-01T00:00:00Z",
             var => minijinja::Value::from(minijinja::value::Serde(self.vars)),

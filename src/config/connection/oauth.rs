@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::read::{check_http_url, refuse_clear_text};
+use super::read::{below, check_http_url, refuse_clear_text};
 use super::{
     BodyFormat, ClientAuth, ErrorRule, Grant, Meaning, OAuth, RefreshPolicy, RefreshWindow,
     RetryInDoubt,
@@ -130,9 +130,7 @@ fn endpoint(item: &Item<'_>, base_url: Option<&Url>) -> Option<Url> {
             return check_http_url(text);
         }
         let base = base_url.ok_or("is relative, and the connection has no `base_url`")?;
-        let url = base
-            .join(text)
-            .map_err(|error| format!("is no URL: {error}"))?;
+        let url = below(base, text).map_err(|why| format!("is no URL: {why}"))?;
         check_http_url(url.as_str())
     })?;
     refuse_clear_text(item, &url);

@@ -171,6 +171,19 @@ pub(super) fn check_http_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Resolves a path below a base URL, the base's own path included: a base of
+/// `https://graph.example/v1.0` makes `/users` `https://graph.example/v1.0/users`.
+pub(in crate::config) fn below(base: &Url, path: &str) -> Result<Url, String> {
+    let mut base = base.clone();
+    base.set_query(None);
+    let whole = format!(
+        "{}/{}",
+        base.as_str().trim_end_matches('/'),
+        path.trim_start_matches('/')
+    );
+    Url::parse(&whole).map_err(|error| error.to_string())
+}
+
 /// Reports a URL that would carry a secret over the network unencrypted.
 pub(super) fn refuse_clear_text(item: &Item<'_>, url: &Url) {
     if url.scheme() == "http" && !is_loopback(url) {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::{Flow, resource, table, when};
 use crate::config::Name;
-use crate::config::connection::{Auth, Connection, Written};
+use url::Url;
+
+use crate::config::connection::{Auth, Connection, Written, below};
 use crate::config::keys;
 use crate::config::reader::{Item, Table, listed, nearest, quoted};
 use crate::config::report::Problem;
@@ -71,67 +73,54 @@ fn connection_of(item: &Item<'_>, connections: &Connections) -> Option<Name> {
     None
 }
 
-/// Checks that the flow's URL can be made, and that the token may go where it leads.
-fn check_destination(flow: &Table<'_>, url: &str, connection: &Connection) {
+/// Checks that the flow's URL can be made, and that it leads where the connection may go.
+fn check_destination(flow: &Table<'_>, template: &str, connection: &Connection) {
     let Some(item) = flow.get("url") else { return };
-    let absolute = url.starts_with("http://") || url.starts_with("https://");
-    let Some(base) = &connection.base_url else {
-        if !absolute && !url.starts_with("{{") {
-            let message = format!(
-                "`url` is relative, and connection `{}` has no `base_url`",
-                connection.name
-            );
-            let problem = item.problem(message).label("expected a whole URL");
-            item.findings.add(problem.help(format!(
-                "add a `base_url` to [connection.{}]",
-                connection.name
-            )));
+    let name = &connection.name;
+    let text = plain(template);
+    let absolute = template.starts_with("http://") || template.starts_with("https://");
+    let url = match &connection.base_url {
+        _ if absolute => Url::parse(&text).map_err(|error| error.to_string()),
+        Some(base) => below(base, &text),
+        // Where a template stands first, it may bring the host.
+        None if template.starts_with("{{") => return,
+        None => {
+            let problem = item.problem(format!(
+                "`url` is relative, and connection `{name}` has no `base_url`"
+            ));
+            let help = format!("add a `base_url` to [connection.{name}]");
+            return item
+                .findings
+                .add(problem.label("expected a whole URL").help(help));
         }
-        if absolute {
-            check_origin(&item, url, connection);
-        }
-        return;
     };
-    match absolute {
-        true => check_origin(&item, url, connection),
-        false => {
-            if let Err(error) = base.join(&plain(url)) {
-                item.refuse(
-                    format!("`url` is no URL: {error}"),
-                    "a path below `base_url`",
-                );
-            }
-        }
+    let url = match url {
+        Ok(url) => url,
+        Err(why) => return item.refuse(format!("`url` is no URL: {why}"), "a URL, or a path"),
+    };
+    let host = template
+        .split("://")
+        .nth(1)
+        .and_then(|rest| rest.split(['/', '?']).next());
+    if absolute && host.is_none_or(|host| !host.contains("{{")) {
+        check_origin(&item, &url, connection);
     }
 }
 
-/// Checks that a token may be sent to the host an absolute URL names.
-fn check_origin(item: &Item<'_>, text: &str, connection: &Connection) {
-    let url = match url::Url::parse(&plain(text)) {
-        Ok(url) => url,
-        Err(error) => return item.refuse(format!("`url` is no URL: {error}"), "a URL"),
-    };
-    let host_ends = text.find("://").map_or(0, |at| at + 3);
-    let host = text[host_ends..]
-        .split(['/', '?'])
-        .next()
-        .unwrap_or_default();
-    let secret = !matches!(connection.auth, Auth::None);
-    if secret && !host.contains("{{") && !connection.origins().contains(&url.origin()) {
-        let origin = url.origin().ascii_serialization();
+fn check_origin(item: &Item<'_>, url: &Url, connection: &Connection) {
+    let allowed = connection.origins();
+    let open = allowed.is_empty() && matches!(connection.auth, Auth::None);
+    if !open && !allowed.contains(&url.origin()) {
         let name = &connection.name;
-        let problem = item.problem(format!(
-            "`url` leads to {origin}, where the token of connection `{name}` may not go"
-        ));
-        item.findings.add(
-            problem
-                .label(format!(
-                    "expected a URL of the origins of connection `{name}`"
-                ))
-                .help(format!(
-                    "add \"{origin}\" to `allow_hosts` of [connection.{name}] if it may"
-                )),
+        let origin = url.origin().ascii_serialization();
+        let message = format!("`url` leads to {origin}, which connection `{name}` does not name");
+        let problem = item
+            .problem(message)
+            .label("expected a host that may be sent its token");
+        let help = format!(
+            "add `allow_hosts = [\"{origin}\"]` to [connection.{name}], or make it the `base_url`"
         );
+        item.findings.add(problem.help(help));
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Body, Caps, Cursor, Method, Paging, Resource, paging};
+use super::{Body, Caps, Cursor, Method, Paging, Resource, SendCursor, paging};
 use crate::config::connection::Written;
 use crate::config::keys;
 use crate::config::reader::{Item, Table, quoted};
@@ -65,6 +65,8 @@ pub(super) fn read(flow: &Table<'_>, connection: Option<&Written>) -> Option<Res
             }
     };
     check_bookmark(flow, cursor.as_ref(), sends("bookmark"));
+    check_first_url(flow, cursor.as_ref(), url.as_ref());
+    check_posted_cursor(flow, paging.as_ref(), method, body.as_ref());
     let caps = Caps {
         pages: flow.or("max_pages", PAGES, |item| item.number(1..=u64::MAX)),
         page_bytes: flow.or("max_page_bytes", PAGE_BYTES, |item| item.size(PAGE_SIZES)),
@@ -270,5 +272,48 @@ fn check_bookmark(flow: &Table<'_>, cursor: Option<&Cursor>, sent: bool) {
             );
         }
         _ => {}
+    }
+}
+
+/// Reports a URL that could not be made on the first run, when there is no bookmark. A parameter,
+/// header or field that needs one is left out then; a URL cannot be.
+fn check_first_url(flow: &Table<'_>, cursor: Option<&Cursor>, url: Option<&Template>) {
+    let starts = cursor.is_some_and(|cursor| cursor.start.is_some());
+    if let (Some(item), Some(_), false) = (flow.get("url"), cursor, starts)
+        && url.is_some_and(|url| url.uses("bookmark"))
+    {
+        let problem = item.problem("`url` uses `bookmark`, and the first run has none");
+        let help = "say where the first read begins: cursor = { start = \"…\" }";
+        item.findings.add(
+            problem
+                .label("cannot be made without a bookmark")
+                .help(help),
+        );
+    }
+}
+
+/// Reports a paging cursor that is to be put where nothing is posted.
+fn check_posted_cursor(
+    flow: &Table<'_>,
+    paging: Option<&Paging>,
+    method: Method,
+    body: Option<&Body>,
+) {
+    let posts = method == Method::Post && !matches!(body, Some(Body::Form(_)));
+    if let (Some(item), false) = (flow.get("paging"), posts)
+        && matches!(
+            paging,
+            Some(Paging::Cursor {
+                send: SendCursor::Body(_),
+                ..
+            })
+        )
+    {
+        let help = "use `method = \"POST\"` with `body = { json = { … } }`, or send it as `query`";
+        flow.contradiction(
+            &item,
+            "the paging cursor goes into a JSON body, and none is posted",
+            help,
+        );
     }
 }

@@ -50,15 +50,7 @@ pub(super) fn read(flow: &Written<'_>, name: &Name) -> Option<Table> {
     let key = key.as_ref().and_then(key_fields);
     let columns = flow.or("columns", Columns::All, |item| columns(&item));
     if let (Some(key), Columns::Listed(listed), Some(item)) = (&key, &columns, flow.get("key")) {
-        for missing in key
-            .iter()
-            .filter(|key| !listed.iter().any(|column| column.field == **key))
-        {
-            item.refuse(
-                format!("`key` field `{missing}` is not among `columns`"),
-                "a field that becomes a column",
-            );
-        }
+        check_unlisted_keys(&item, key, listed);
     }
     Some(Table {
         name: table?,
@@ -116,6 +108,33 @@ fn key_fields(item: &Item<'_>) -> Option<Vec<FieldPath>> {
     (!fields.is_empty() && fields.len() == items.len()).then_some(fields)
 }
 
+/// Checks that key fields which are no listed column, and become one under their own name, do not
+/// meet a column of that name.
+fn check_unlisted_keys(item: &Item<'_>, key: &[FieldPath], listed: &[Column]) {
+    for field in key
+        .iter()
+        .filter(|key| !listed.iter().any(|column| column.field == **key))
+    {
+        let name = own_name(field);
+        if listed
+            .iter()
+            .any(|column| column.name.eq_ignore_ascii_case(&name))
+        {
+            let message =
+                format!("`key` field `{field}` needs column `{name}`, which holds another field");
+            item.refuse(
+                message,
+                format!("`{field}` among `columns`, under a name of its own"),
+            );
+        }
+    }
+}
+
+/// Returns the name of a column that was given none.
+fn own_name(field: &FieldPath) -> String {
+    field.segments().join("_")
+}
+
 fn columns(item: &Item<'_>) -> Option<Columns> {
     let expected = "a table such as { id = \"ID\" }, or an array such as [\"ID\", \"Code\"]";
     let written: Vec<(Item<'_>, Option<Column>)> = if item.value.is_array() {
@@ -137,7 +156,7 @@ fn columns(item: &Item<'_>) -> Option<Columns> {
     let mut seen = BTreeSet::new();
     for (item, column) in &written {
         if let Some(column) = column
-            && !seen.insert(column.name.to_lowercase())
+            && !seen.insert(column.name.to_ascii_lowercase())
         {
             let message = format!("{}: there are two columns `{}`", item.what, column.name);
             let at = if item.key == "columns" {
@@ -161,12 +180,9 @@ fn columns(item: &Item<'_>) -> Option<Columns> {
 /// Reads a column written as its field alone, whose name it takes.
 fn unnamed(item: &Item<'_>) -> Option<Column> {
     let field = field(item)?;
-    let [name] = field.segments() else {
-        let message = format!("field `{field}` lies inside another and needs a column name");
-        item.refuse(message, format!("columns = {{ name = \"{field}\" }}"));
-        return None;
-    };
-    let name = item.parsed("another name: { name = \"field\" }", |_| column_name(name))?;
+    let name = item.parsed("another name: { name = \"field\" }", |_| {
+        column_name(&own_name(&field))
+    })?;
     Some(Column {
         name,
         field,

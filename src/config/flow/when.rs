@@ -75,7 +75,10 @@ fn cron(item: &Item<'_>, zone: &TimeZone) -> Option<Cron> {
     let somewhen = Timestamp::UNIX_EPOCH.to_zoned(zone.clone());
     if rule.find_next_occurrence(&somewhen, false).is_err() {
         item.refuse(
-            format!("`schedule` never comes: {}", rule.describe()),
+            format!(
+                "`schedule` never comes: {}",
+                rule.describe().trim_end_matches('.')
+            ),
             "a day that exists",
         );
         return None;
