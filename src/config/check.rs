@@ -17,7 +17,7 @@ use super::key::read_key_in;
 use super::lines::Lines;
 use super::places::Places;
 use super::reader::{Findings, Found, Item, Table};
-use super::report::{Problem, Report};
+use super::report::{Problem, Report, whole};
 use super::{Config, Environment, KeySource, Name, keys};
 
 /// The longest configuration file: thousands of flows fit, a log given by mistake does not.
@@ -230,7 +230,8 @@ fn named<'a, T, C: FromIterator<T>>(
 /// Returns what a person should know about the vault's key before it is needed.
 fn doubtful_key(key: &KeySource, environment: &Environment) -> Option<String> {
     if let Err(error) = read_key_in(key, environment) {
-        return Some(error.to_string());
+        let hint = error.hint().map(|hint| format!("; {hint}"));
+        return Some(whole(&error) + &hint.unwrap_or_default());
     }
     match key {
         KeySource::Env(name) => Some(format!(

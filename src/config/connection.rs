@@ -2,6 +2,7 @@
 
 mod oauth;
 mod read;
+mod refresh;
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::environment::STATE_DIRECTORY;
 use super::keys;
 use super::reader::{Item, Table};
+use super::report::whole;
 use super::{Environment, KeySource, SecretSource};
 use crate::secret::Secret;
 
@@ -91,7 +92,7 @@ impl<'a> Places<'a> {
             self.source(item)
         }?;
         if let Err(error) = source.read_in(self.environment) {
-            let text = format!("{}: `{}`: {error}", item.what, item.key);
+            let text = format!("{}: `{}`: {}", item.what, item.key, whole(&error));
             item.findings.warn(Some(item.at.start), text);
         }
         Some(source)

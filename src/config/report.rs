@@ -1,5 +1,6 @@
 //! Every problem of a configuration in one report, for people and for programs.
 
+use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -183,10 +184,19 @@ impl Report {
     }
 }
 
+/// Returns an error and its causes on one line.
+pub(super) fn whole(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.render(false))
     }
 }
 
-impl std::error::Error for Report {}
+impl Error for Report {}

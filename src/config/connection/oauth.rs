@@ -1,17 +1,13 @@
 //! The OAuth side of a connection as written.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use url::Url;
 
 use super::read::{below, check_http_url, refuse_clear_text};
-use super::{
-    BodyFormat, ClientAuth, ErrorRule, Grant, Meaning, OAuth, RefreshPolicy, RefreshWindow,
-    RetryInDoubt,
-};
+use super::refresh::{self, LIVES};
+use super::{BodyFormat, ClientAuth, Grant, OAuth};
 use crate::config::catalogue::Entry;
-use crate::config::keys;
 use crate::config::places::Places;
 use crate::config::reader::{Item, Table};
 use crate::config::report::Problem;
@@ -39,8 +35,6 @@ pub(super) const OAUTH_KEYS: [&str; 16] = [
 const LOGIN_KEYS: [&str; 4] = ["authorize_url", "redirect_uri", "pkce", "authorize_params"];
 /// The life of an access token whose answer does not tell it; an hour is what most servers give.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
-/// What a moment in an access token's life may be: tokens of a year exist.
-const LIVES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(366 * 86_400);
 /// Parameters the protocol itself sets.
 const RESERVED_PARAMS: [&str; 12] = [
     "grant_type",
@@ -89,7 +83,7 @@ pub(super) fn read(
         GrantKind::ClientCredentials => client_credentials(table),
     };
     let (client_auth, client_secret) = client(table, kind, places);
-    let (window, policy, retry_in_doubt, refresh_token_idle) = refresh(table);
+    let refresh = refresh::read(table);
     let separator = table.or("scope_separator", " ".to_owned(), |item| {
         item.text().map(str::to_owned)
     });
@@ -105,14 +99,14 @@ pub(super) fn read(
         scopes,
         scope_separator: separator,
         token_params: table.or("token_params", Vec::new(), |item| params(&item)),
-        window,
-        policy,
-        retry_in_doubt,
-        refresh_token_idle,
+        window: refresh.window,
+        policy: refresh.policy,
+        retry_in_doubt: refresh.retry_in_doubt,
+        refresh_token_idle: refresh.idle,
         default_lifetime: table.or("default_lifetime", LIFETIME, |item| item.duration(LIVES)),
         errors: table
             .get("errors")
-            .map(|item| rules(&item))
+            .map(|item| refresh::rules(&item))
             .unwrap_or_default(),
         client_auth,
         client_secret,
@@ -230,45 +224,6 @@ fn client(
     )
 }
 
-fn refresh(table: &Table<'_>) -> (RefreshWindow, RefreshPolicy, RetryInDoubt, Option<Duration>) {
-    let mut window = RefreshWindow::default();
-    let (mut policy, mut retry, mut idle) = (RefreshPolicy::Ahead, RetryInDoubt::AtOnce, None);
-    let inner = table
-        .get("refresh")
-        .and_then(|item| item.table(&keys::REFRESH, format!("{}: `refresh`", table.what)));
-    if let Some(inner) = inner {
-        window.not_before = inner
-            .get("not_before")
-            .and_then(|item| item.duration(LIVES));
-        window.target = inner.get("target").and_then(|item| item.duration(LIVES));
-        if let (Some(early), Some(target), Some(item)) =
-            (window.not_before, window.target, inner.get("target"))
-            && target < early
-        {
-            let message = "`target` is before `not_before`";
-            inner.contradiction(
-                &item,
-                message,
-                "the server refuses a refresh before `not_before`",
-            );
-        }
-        policy = inner.or("policy", policy, |item| {
-            item.choice(&[
-                ("ahead", RefreshPolicy::Ahead),
-                ("when_needed", RefreshPolicy::WhenNeeded),
-            ])
-        });
-        retry = inner.or("retry_in_doubt", retry, |item| {
-            item.choice(&[
-                ("at_once", RetryInDoubt::AtOnce),
-                ("after_expiry", RetryInDoubt::AfterExpiry),
-            ])
-        });
-        idle = inner.get("idle").and_then(|item| item.duration(LIVES));
-    }
-    (window, policy, retry, idle)
-}
-
 fn scopes(item: &Item<'_>, separator: &str) -> Vec<String> {
     let scope = |item: Item<'_>| {
         item.parsed("one scope per text", |text| {
@@ -322,39 +277,4 @@ fn params(item: &Item<'_>) -> Option<Vec<(String, String)>> {
         Some((item.key.to_owned(), item.text()?.to_owned()))
     };
     Some(item.map()?.into_iter().filter_map(param).collect())
-}
-
-fn rules(item: &Item<'_>) -> Vec<ErrorRule> {
-    let rule = |item: Item<'_>| {
-        let table = item.table(&keys::ERROR_RULE, format!("{}: `errors`", item.what))?;
-        let words = |key: &str| {
-            table
-                .get(key)
-                .and_then(|item| item.text().map(str::to_owned))
-        };
-        let (error, contains) = (words("error"), words("contains"));
-        if table.get("error").is_none() && table.get("contains").is_none() {
-            item.refuse(
-                "a rule that says neither `error` nor `contains`",
-                "at least one of them",
-            );
-        }
-        let means = table.need("means", "what the error means")?.choice(&[
-            ("too_early", Meaning::TooEarly),
-            ("transient", Meaning::Transient),
-            ("configuration", Meaning::Configuration),
-            ("dead_grant", Meaning::DeadGrant),
-        ])?;
-        Some(ErrorRule {
-            error,
-            contains,
-            means,
-        })
-    };
-    let expected = "an array such as [{ error = \"…\", means = \"transient\" }]";
-    item.list(expected)
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(rule)
-        .collect()
 }

@@ -1,0 +1,311 @@
+//! What can be wrong with a flow.
+
+use super::{CONNECTION, FLOW, check, with};
+
+#[test]
+fn flows() {
+    let more = |line: &str| with("", line);
+    let but = |from: &str, to: &str| format!("{CONNECTION}{}", FLOW.replace(from, to));
+    check(&[
+        (
+            but("connection = \"c\"\n", ""),
+            "4:7",
+            "flow `f` has no `connection`",
+        ),
+        (
+            but("\"c\"", "\"zzz\""),
+            "5:14",
+            "no connection `zzz` .. the connections are `c`",
+        ),
+        (but("key = [\"id\"]\n", ""), "4:7", "has no `key`"),
+        (
+            but("[\"id\"]", "\"id\""),
+            "8:7",
+            "`key` is text .. such as [\"ID\"]",
+        ),
+        (but("[\"id\"]", "[]"), "8:7", "`key` is empty"),
+        (
+            but("[\"id\"]", "[\"id\", \"id\"]"),
+            "8:14",
+            "names `id` twice",
+        ),
+        (but("[\"id\"]", "[\"a..b\"]"), "8:8", "is no path"),
+        (but("[\"id\"]", "[\"$\"]"), "8:8", "names no field"),
+        (but("url = \"/things\"\n", ""), "4:7", "has no `url`"),
+        (
+            but("/things", "{{ bookmrk }}"),
+            "6:11",
+            "uses `bookmrk` .. did you mean `bookmark`?",
+        ),
+        (
+            but("/things", "{{ var.x }}"),
+            "6:11",
+            "give it a value: vars = { x = … }",
+        ),
+        (but("/things", "{{ now"), "6:11", "no valid template"),
+        (
+            but("/things", "{{ now | dat }}"),
+            "6:17",
+            "filter dat is unknown",
+        ),
+        (
+            but("/things", "{{ account }}"),
+            "6:11",
+            "uses `account`, which nothing sets",
+        ),
+        (
+            but("/things", "https://other.example/x"),
+            "6:7",
+            "leads to https://other.example .. allow_hosts",
+        ),
+        (but("paging = \"none\"\n", ""), "4:7", "has no `paging`"),
+        (more("enabled = 1"), "9:11", "true or false"),
+        (
+            more("timeout = 60"),
+            "9:11",
+            "`timeout` is an integer .. \"15m\"",
+        ),
+        (more("method = \"get\""), "9:10", "did you mean \"GET\"?"),
+        (
+            more("method = \"GET\"\nbody = { json = {} }"),
+            "9:1",
+            "a GET has no body",
+        ),
+        (more("body = {}"), "9:8", "`body` is empty"),
+        (
+            more("body = { json = {}, form = {} }"),
+            "9:21",
+            "either `json` or `form`",
+        ),
+        (
+            more("body = { json = [\"{{ nix }}\"] }"),
+            "9:22",
+            "uses `nix`",
+        ),
+        (
+            more("query = { a = [1] }"),
+            "9:15",
+            "`a` is an array .. text, a number",
+        ),
+        (
+            more("vars = { \"a-b\" = 1 }"),
+            "9:10",
+            "no name for a variable",
+        ),
+        (more("records = \"$.a[?(@.b)]\""), "9:11", "is no path"),
+        (more("max_pages = 0"), "9:13", "out of range"),
+        (
+            more("max_page_bytes = \"64M\""),
+            "9:18",
+            "is no size .. \"64MB\"",
+        ),
+        (more("max_page_bytes = \"1B\""), "9:18", "out of range"),
+    ]);
+}
+
+#[test]
+fn schedules() {
+    let more = |line: &str| with("", line);
+    check(&[
+        (
+            more("schedule = \"0 0 30 2 *\""),
+            "9:12",
+            "never comes .. day 30, in February",
+        ),
+        (more("schedule = \"* * * *\""), "9:12", "has 4 fields"),
+        (more("schedule = \"0 25 * * *\""), "9:15", "wrong hour"),
+        (more("schedule = \"0 0 25 * * *\""), "9:17", "wrong hour"),
+        (
+            more("schedule = \"0/15 * * * *\""),
+            "9:13",
+            "wrong minute .. Use \"*/15\"",
+        ),
+        (more("schedule = \"\""), "9:12", "is empty"),
+        (more("schedule = 5"), "9:12", "is an integer"),
+        (more("every = \"500ms\""), "9:9", "out of range .. 1s to"),
+        (
+            more("every = \"1h\"\nschedule = \"0 * * * *\""),
+            "9:1",
+            "both `schedule` and `every`",
+        ),
+        (
+            more("every = \"1h\"\ntime_zone = \"Europe/Paris\""),
+            "10:1",
+            "no effect without `schedule`",
+        ),
+        (
+            more("schedule = \"0 * * * *\"\ntime_zone = \"CEST\""),
+            "10:13",
+            "`CEST` is no time zone",
+        ),
+    ]);
+}
+
+#[test]
+fn cursors() {
+    let more = |line: &str| with("", line);
+    let sent = "query = { s = \"{{ bookmark }}\" }\n";
+    let more_sent = |line: &str| with("", &format!("{sent}{line}"));
+    check(&[
+        (
+            more("cursor = { field = \"m\" }"),
+            "9:1",
+            "its bookmark is never sent .. datetime'{{ bookmark }}'",
+        ),
+        (more(sent), "4:7", "no `cursor` moves it"),
+        (
+            more("cursor = { filter = \"m ge {{ bookmark }}\" }"),
+            "9:10",
+            "has no `field`",
+        ),
+        (
+            more_sent("cursor = { field = \"m\", filter = \"m gt 1\" }"),
+            "10:34",
+            "does not use `bookmark`",
+        ),
+        (
+            more_sent("cursor = { field = \"m\", start = true }"),
+            "10:33",
+            "`start` is a boolean",
+        ),
+        (
+            more_sent("cursor = { field = \"m\", lookback = \"5\" }"),
+            "10:36",
+            "is no duration",
+        ),
+        (
+            more_sent("cursor = { field = \"m\", orderd = true }"),
+            "10:25",
+            "did you mean `ordered`?",
+        ),
+        (
+            more(
+                "query = { \"$orderby\" = \"m desc\", s = \"{{ bookmark }}\" }\ncursor = { field = \"m\", ordered = true }",
+            ),
+            "10:25",
+            "`$orderby` does not sort",
+        ),
+        (
+            format!(
+                "{CONNECTION}{}cursor = {{ field = \"m\" }}",
+                FLOW.replace("/things", "/{{ bookmark }}")
+            ),
+            "6:7",
+            "the first run has none .. start",
+        ),
+    ]);
+}
+
+#[test]
+fn paging() {
+    let paging = |value: &str| {
+        format!(
+            "{CONNECTION}{}",
+            FLOW.replace("paging = \"none\"", &format!("paging = {value}"))
+        )
+    };
+    check(&[
+        (paging("\"odta\""), "7:10", "did you mean \"odata\"?"),
+        (paging("\"page\""), "7:10", "needs settings .. param, first"),
+        (paging("3"), "7:10", "`paging` is an integer"),
+        (paging("{ param = \"p\" }"), "7:10", "has no `style`"),
+        (paging("{ style = \"next_url\" }"), "7:10", "has no `path`"),
+        (
+            paging("{ style = \"next_url\", path = \"$\" }"),
+            "7:39",
+            "names no field",
+        ),
+        (
+            paging("{ style = \"next_url\", path = \"n\", param = \"x\" }"),
+            "7:44",
+            "not a key of paging style \"next_url\"",
+        ),
+        (
+            paging("{ style = \"cursor\", path = \"n\" }"),
+            "7:10",
+            "has no `query` .. `header` or `body`",
+        ),
+        (
+            paging("{ style = \"cursor\", path = \"n\", query = \"a\", header = \"b\" }"),
+            "7:55",
+            "sent in one place",
+        ),
+        (
+            paging("{ style = \"cursor\", path = \"n\", body = \"a\" }"),
+            "7:1",
+            "none is posted",
+        ),
+        (
+            paging("{ style = \"page\", param = \"p\", size = { param = \"s\" } }"),
+            "7:48",
+            "has no `value`",
+        ),
+        (
+            paging("{ style = \"page\", param = \"p\", more = \"m\", total_pages = \"t\" }"),
+            "7:41",
+            "told in one place",
+        ),
+        (
+            paging("{ style = \"offset\", param = \"o\", limit_param = \"l\" }"),
+            "7:10",
+            "has no `limit`",
+        ),
+    ]);
+}
+
+#[test]
+fn tables() {
+    let more = |line: &str| with("", line);
+    let second = "[flow.g]\nconnection = \"c\"\nurl = \"/g\"\npaging = \"none\"\nkey = [\"id\"]\n";
+    check(&[
+        (
+            more("table = \"_tidegate_runs\""),
+            "9:9",
+            "begins with `_tidegate_`",
+        ),
+        (more("table = \"SQLITE_x\""), "9:9", "begins with `sqlite_`"),
+        (more("table = \"a; DROP\""), "9:9", "cannot be `a; DROP`"),
+        (
+            more(&format!("table = \"G\"\n{second}")),
+            "10:7",
+            "writes table `g`, as flow `f` does",
+        ),
+        (
+            more(&format!("{second}table = \"F\"")),
+            "14:9",
+            "writes table `F`, as flow `f` does",
+        ),
+        (more("columns = {}"), "9:11", "`columns` is empty"),
+        (more("columns = \"id\""), "9:11", "`columns` is text"),
+        (
+            more("columns = { id = \"id\", sync_at = \"s\" }"),
+            "9:24",
+            "begins with `sync_`",
+        ),
+        (
+            more("columns = { id = \"id\", ID = \"x\" }"),
+            "9:24",
+            "two columns `ID` .. upper from lower case",
+        ),
+        (
+            more("columns = [\"id\", \"Id\"]"),
+            "9:18",
+            "two columns `Id`",
+        ),
+        (
+            more("columns = { id = \"x\" }"),
+            "8:7",
+            "needs column `id`, which holds another field",
+        ),
+        (
+            more("columns = { id = { type = \"int\" } }"),
+            "9:27",
+            "one of \"integer\"",
+        ),
+        (
+            more("columns = { id = { typ = \"integer\" } }"),
+            "9:20",
+            "did you mean `type`?",
+        ),
+    ]);
+}
