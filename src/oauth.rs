@@ -2,19 +2,27 @@
 //!
 //! The words of the room: an [`AccessToken`] is what a request carries; the *credential* behind it
 //! stands sealed in the [`vault`]; `grant` knows how tokens are asked for and answered; the
-//! `Keeper` asks at the right moment, once, and never loses what it was given; `login` lets a
+//! [`Keeper`] asks at the right moment, once, and never loses what it was given; [`login`] lets a
 //! person grant access in the first place.
 
+mod error;
 mod grant;
+mod keeper;
+pub mod login;
 mod rescue;
+mod settle;
 mod standing;
 #[cfg(test)]
 mod testing;
 pub mod vault;
+mod window;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use error::Error;
+pub use keeper::Keeper;
+pub use login::{LoginDone, LoginStart};
 pub use standing::{Reason, State};
 
 use crate::config::Name;
@@ -43,7 +51,7 @@ pub struct Health {
     /// What the server or the system said about it, made fit to show.
     pub detail: Option<String>,
     /// Since when it stands so.
-    pub since: Option<Timestamp>,
+    pub since: Timestamp,
     /// When something is tried again.
     pub next_at: Option<Timestamp>,
     /// The credential's number; 0 if there is none.

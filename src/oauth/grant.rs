@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 pub(super) use answer::{Class, Reading, Refusal, Tokens, read};
 
-use crate::config::{BodyFormat, ClientAuth, Grant, OAuth};
+use crate::config::{BodyFormat, ClientAuth, OAuth};
 use crate::http::{HeaderValue, Method, Request};
 use crate::secret::{ExposeSecret, Secret};
 
@@ -149,14 +149,6 @@ fn basic(id: &str, secret: Option<&Secret>) -> HeaderValue {
     let mut value = HeaderValue::from_str(&value).expect("base64 is fit for a header");
     value.set_sensitive(true);
     value
-}
-
-/// Returns true if the grant lives on without a person only by its refresh token.
-pub(super) fn needs_refresh_token(oauth: &OAuth) -> bool {
-    match oauth.grant {
-        Grant::AuthorizationCode { .. } => true,
-        Grant::ClientCredentials => false,
-    }
 }
 
 #[cfg(test)]

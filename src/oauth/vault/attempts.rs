@@ -201,18 +201,6 @@ impl Vault {
         self.discard(attempt.id).await
     }
 
-    /// Writes down how a connection stands.
-    pub(in crate::oauth) async fn stand(
-        &self,
-        connection: &Name,
-        standing: Standing,
-    ) -> Result<(), Error> {
-        let connection = connection.clone();
-        self.store
-            .write(move |tx| stand(tx, connection.as_str(), &standing))
-            .await
-    }
-
     /// Returns how a connection stands, if that was ever written down.
     pub(in crate::oauth) async fn standing(
         &self,

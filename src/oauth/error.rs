@@ -1,0 +1,242 @@
+//! Why there is no access token, or no login.
+
+use jiff::Timestamp;
+
+use super::{Reason, State, login, vault};
+use crate::config::{Name, SecretError};
+use crate::remedy::Remedy;
+
+/// Why there is no access token, or no login.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration has no such connection.
+    #[error("there is no connection `{connection}`")]
+    Unknown {
+        /// The name asked for.
+        connection: Name,
+    },
+    /// A person must sign in.
+    #[error("connection `{connection}` needs a login: {}{}", why_login(*reason), in_brackets(detail))]
+    NeedsLogin {
+        /// The connection.
+        connection: Name,
+        /// Why.
+        reason: Reason,
+        /// What the server said.
+        detail: Option<String>,
+    },
+    /// The access token has ended, and the next may not be asked for yet.
+    #[error(
+        "connection `{connection}` has no access token until {next_at}: {}{}",
+        why_wait(*reason), in_brackets(detail)
+    )]
+    Waiting {
+        /// The connection.
+        connection: Name,
+        /// Why.
+        reason: Option<Reason>,
+        /// What the server or the system said.
+        detail: Option<String>,
+        /// When it is tried again.
+        next_at: Timestamp,
+    },
+    /// The server refuses the client, or the way it asks.
+    #[error(
+        "the authorization server rejects the client of connection `{connection}`{}",
+        in_brackets(detail)
+    )]
+    Rejected {
+        /// The connection.
+        connection: Name,
+        /// What the server said.
+        detail: Option<String>,
+    },
+    /// The server refuses without saying why, or the credential cannot be read.
+    #[error("connection `{connection}` needs attention: {}{}", why_attention(*reason), in_brackets(detail))]
+    NeedsAttention {
+        /// The connection.
+        connection: Name,
+        /// Why.
+        reason: Option<Reason>,
+        /// What the server said.
+        detail: Option<String>,
+    },
+    /// The source refuses an access token that has just been issued.
+    #[error("the source refuses the brand-new access token of connection `{connection}`")]
+    AccessRefused {
+        /// The connection.
+        connection: Name,
+    },
+    /// The source refuses the configured token.
+    #[error("the source refuses the token of connection `{connection}`")]
+    TokenRefused {
+        /// The connection.
+        connection: Name,
+    },
+    /// A secret of the connection could not be read.
+    #[error("could not read the {what} of connection `{connection}`")]
+    Secret {
+        /// The connection.
+        connection: Name,
+        /// What is read from there.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: SecretError,
+    },
+    /// A refresh takes longer than its caller could wait.
+    #[error(
+        "the refresh of connection `{connection}` is still under way{}",
+        in_brackets(detail)
+    )]
+    Slow {
+        /// The connection.
+        connection: Name,
+        /// What holds it up, if that is known.
+        detail: Option<String>,
+    },
+    /// The program is ending, so nothing new is begun.
+    #[error("connection `{connection}` is not refreshed while tidegate is stopping")]
+    Stopping {
+        /// The connection.
+        connection: Name,
+    },
+    /// The login did not work.
+    #[error(transparent)]
+    Login(#[from] login::Error),
+    /// The vault failed.
+    #[error(transparent)]
+    Vault(#[from] vault::Error),
+}
+
+impl Error {
+    /// Says who must act.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::NeedsLogin { .. } | Self::NeedsAttention { .. } => Remedy::Login,
+            Self::Waiting { .. } | Self::Slow { .. } | Self::Stopping { .. } => Remedy::Wait,
+            Self::Unknown { .. }
+            | Self::Rejected { .. }
+            | Self::AccessRefused { .. }
+            | Self::TokenRefused { .. }
+            | Self::Secret { .. } => Remedy::EditConfig,
+            Self::Login(error) => error.remedy(),
+            Self::Vault(error) => error.remedy(),
+        }
+    }
+
+    /// Says what to do about it, if there is something to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NeedsLogin { connection, .. } => {
+                Some(format!("type `tidegate login {connection}`"))
+            }
+            Self::NeedsAttention { connection, .. } => Some(format!(
+                "type `tidegate login {connection}`; if that is refused too, check the client secret"
+            )),
+            Self::Rejected { connection, .. } => Some(format!(
+                "check `client_id` and `client_secret` of connection `{connection}`"
+            )),
+            Self::AccessRefused { .. } => {
+                Some("check what the client and its user may read".to_owned())
+            }
+            Self::TokenRefused { connection } => {
+                Some(format!("check `token` of connection `{connection}`"))
+            }
+            Self::Login(error) => error.hint(),
+            Self::Unknown { .. }
+            | Self::Waiting { .. }
+            | Self::Secret { .. }
+            | Self::Slow { .. }
+            | Self::Stopping { .. }
+            | Self::Vault(_) => None,
+        }
+    }
+
+    /// When it may work again, if that is known.
+    #[must_use]
+    pub fn next_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Waiting { next_at, .. } => Some(*next_at),
+            _ => None,
+        }
+    }
+
+    /// Makes the error that a connection's state comes to when it has no access token to give.
+    pub(super) fn of_state(
+        connection: &Name,
+        state: State,
+        reason: Option<Reason>,
+        detail: Option<String>,
+        next_at: Option<Timestamp>,
+    ) -> Self {
+        let connection = connection.clone();
+        match (state, next_at) {
+            (State::ClientRejected, _) => Self::Rejected { connection, detail },
+            (State::NeedsAttention, _) => Self::NeedsAttention {
+                connection,
+                reason,
+                detail,
+            },
+            (State::NeedsLogin, _) | (_, None) => {
+                let reason = reason.unwrap_or(Reason::NoRefreshToken);
+                Self::NeedsLogin {
+                    connection,
+                    reason,
+                    detail,
+                }
+            }
+            (_, Some(next_at)) => Self::Waiting {
+                connection,
+                reason,
+                detail,
+                next_at,
+            },
+        }
+    }
+}
+
+fn in_brackets(detail: &Option<String>) -> String {
+    detail
+        .as_ref()
+        .map(|detail| format!(" ({detail})"))
+        .unwrap_or_default()
+}
+
+fn why_login(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NeverSignedIn => "nobody has signed in yet",
+        Reason::LoggedOut => "somebody signed out",
+        Reason::NoRefreshToken => {
+            "its access token has ended, and the server gave no refresh token"
+        }
+        Reason::RotationAnswerLost => {
+            "the answer that brought its next refresh token was lost, and the old one was refused"
+        }
+        _ => "its refresh token was refused",
+    }
+}
+
+fn why_wait(reason: Option<Reason>) -> &'static str {
+    match reason {
+        Some(Reason::Unreachable) => "the authorization server could not be reached",
+        Some(Reason::RefusedOnce) => {
+            "its refresh token was refused, and is tried once more before anybody must sign in"
+        }
+        Some(Reason::AnswerLost) => "the answer to its refresh was lost, and it is asked again",
+        Some(Reason::ServerTrouble) => "the authorization server has trouble",
+        Some(Reason::Unclassified) => "the authorization server refused without saying why",
+        Some(Reason::VaultUnwritable) => "the vault could not be written, so nothing was sent",
+        Some(Reason::SecretMissing) => "a secret could not be read",
+        _ => "the authorization server allows no earlier refresh",
+    }
+}
+
+fn why_attention(reason: Option<Reason>) -> &'static str {
+    match reason {
+        Some(Reason::Unreadable) => "its sealed credential cannot be opened",
+        _ => "the authorization server refuses without saying why",
+    }
+}

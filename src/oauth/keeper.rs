@@ -1,0 +1,582 @@
+//! Keeps every connection's access token usable, and never loses a refresh token it was given.
+//!
+//! A server that rotates refresh tokens forgets the old one as it sends the new one. What must
+//! hold, wherever this process is killed:
+//!
+//! 1. **One exchange at a time.** Each connection has at most one *flight*: a task of its own that
+//!    waits for the connection's turn, looks again whether there is anything to do, and asks. Callers
+//!    wait for it with their own patience; none can end it, and stopping waits for it.
+//! 2. **Written before sent.** The first byte leaves only after the attempt stands in the vault and
+//!    the disk for its answer is reserved. So a start that finds an open attempt knows that its
+//!    refresh token may be spent, and one that finds none knows that it is not.
+//! 3. **Stored before used.** The sealed answer is on disk before it is looked at closely, and the
+//!    new credential is committed before anybody gets its access token: the server may drop the
+//!    old pair when it first sees the new one. A commit that fails is tried until it succeeds.
+//! 4. **A doubt ends by a definite answer only.** After a lost answer the attempt stays open. Each
+//!    further try of the same refresh token is counted in it before it is sent. Tokens or a refusal
+//!    end it; being unreachable, too early, or misconfigured does not.
+//! 5. **Nothing is deleted because of an error.** A refresh token goes when a newer one is
+//!    committed, when a person signs in, or signs out.
+//!
+//! What a kill leaves behind, step by step: before the attempt is committed, at most an empty file
+//! that no attempt owns, removed at the next start; after that, an open attempt, which is a doubt;
+//! after the answer was kept, an open attempt with its answer, which the next start commits; after
+//! the commit, a file that no open attempt owns.
+
+mod flight;
+mod start;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Origin;
+
+use super::login::{self, LoginDone, LoginStart, Pending};
+use super::standing::{Reason, Standing, State};
+use super::vault::{Attempt, Credential, Vault};
+use super::window::{Verdict, View};
+use super::{AccessToken, Error, Health};
+use crate::clock::{self, SharedClock};
+use crate::config::{Auth, Connection, Grant, Name, OAuth};
+use crate::http;
+use crate::seal::{self, RootKey};
+use crate::secret::Secret;
+use crate::store::Store;
+
+/// How long a caller waits for a flight: longer than one exchange may take, with the tries that
+/// follow a lost answer at once.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest a caller waits for the moment at which a token may be asked for.
+const SHORT_WAIT: Duration = Duration::from_secs(10);
+/// How often a caller looks again before it gives up.
+const ROUNDS: u32 = 5;
+/// When to look again after a flight, if nobody says that it has landed.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How many exchanges one authorization server gets from us at the same time.
+const PER_SERVER: usize = 4;
+
+/// Hands out access tokens. Clones are the same keeper.
+#[derive(Clone)]
+pub struct Keeper {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    vault: Vault,
+    http: http::Client,
+    clock: SharedClock,
+    entries: BTreeMap<Name, Arc<Entry>>,
+    servers: BTreeMap<String, Arc<Semaphore>>,
+    /// The login each connection waits for.
+    logins: Mutex<BTreeMap<Name, Pending>>,
+    flights: TaskTracker,
+    stopping: CancellationToken,
+    landed: Notify,
+}
+
+/// One connection.
+struct Entry {
+    name: Name,
+    auth: Auth,
+    /// A digest of the configuration the server sees.
+    digest: [u8; seal::KEY],
+    /// Whose turn it is to talk to the authorization server; held over an exchange.
+    turn: tokio::sync::Mutex<()>,
+    /// What is known; held only to look or to write, never over a wait.
+    live: Mutex<Live>,
+}
+
+/// What is known of a connection. It changes after the vault does.
+struct Live {
+    credential: Option<Credential>,
+    standing: Standing,
+    /// The attempt whose refresh token may be spent.
+    doubt: Option<Attempt>,
+    /// Closed when the flight under way has landed, however it ends.
+    flight: Option<watch::Receiver<()>>,
+}
+
+impl Live {
+    fn under_way(&self) -> Option<watch::Receiver<()>> {
+        self.flight
+            .clone()
+            .filter(|flight| flight.has_changed().is_ok())
+    }
+
+    fn generation(&self) -> Option<u64> {
+        self.credential
+            .as_ref()
+            .map(|credential| credential.generation)
+    }
+
+    fn access_token(&self) -> Option<AccessToken> {
+        self.credential.as_ref().map(|credential| AccessToken {
+            token: credential.access_token.clone(),
+            generation: credential.generation,
+            expires_at: credential.expires_at,
+        })
+    }
+}
+
+impl Entry {
+    fn live(&self) -> MutexGuard<'_, Live> {
+        // Every write to it is one assignment, so it is whole even after a panic.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn oauth(&self) -> Option<&OAuth> {
+        match &self.auth {
+            Auth::OAuth(oauth) => Some(oauth),
+            Auth::None | Auth::Bearer(_) => None,
+        }
+    }
+
+    /// Lets everybody use a credential that the vault has.
+    fn renew(&self, credential: Credential, at: Timestamp) {
+        let mut live = self.live();
+        live.credential = Some(credential);
+        live.standing = Standing::ok(at);
+        live.doubt = None;
+    }
+
+    /// Tells whoever looks that new tokens wait to be stored.
+    fn hold_up(&self, detail: String) {
+        let mut live = self.live();
+        live.standing.reason = Some(Reason::VaultUnwritable);
+        live.standing.detail = Some(detail);
+    }
+
+    fn view<'a>(&'a self, oauth: &'a OAuth, live: &'a Live, now: Timestamp) -> View<'a> {
+        View {
+            connection: &self.name,
+            oauth,
+            credential: live.credential.as_ref(),
+            standing: &live.standing,
+            in_doubt: live.doubt.is_some(),
+            now,
+        }
+    }
+
+    fn client_secret(&self, oauth: &OAuth) -> Result<Option<Secret>, Error> {
+        let secret = oauth
+            .client_secret
+            .as_ref()
+            .map(|source| source.read())
+            .transpose();
+        secret.map_err(|source| self.secret_error("client secret", source))
+    }
+
+    fn secret_error(&self, what: &'static str, source: crate::config::SecretError) -> Error {
+        Error::Secret {
+            connection: self.name.clone(),
+            what,
+            source,
+        }
+    }
+
+    fn error(&self, next_at: Option<Timestamp>) -> Error {
+        let live = self.live();
+        let Standing {
+            state,
+            reason,
+            detail,
+            ..
+        } = &live.standing;
+        Error::of_state(&self.name, *state, *reason, detail.clone(), next_at)
+    }
+}
+
+impl Keeper {
+    /// Opens the vault with `key`, commits answers that a crash left on disk, and finds out which
+    /// refresh tokens may be spent.
+    ///
+    /// Call [`drain`](Self::drain) before the process ends.
+    ///
+    /// # Errors
+    /// If the vault cannot be opened, is damaged, or was sealed with another key.
+    pub async fn open(
+        state_dir: &Path,
+        store: Store,
+        key: RootKey,
+        connections: &BTreeMap<Name, Connection>,
+        http: http::Client,
+        clock: SharedClock,
+    ) -> Result<Self, Error> {
+        start::open(state_dir, store, key, connections, http, clock).await
+    }
+
+    /// Returns an access token that may be sent now, or `None` if the connection needs none.
+    ///
+    /// Asks for a new one first if the present one nears its end, and waits for a refresh that is
+    /// under way.
+    ///
+    /// # Errors
+    /// If there is none; [`Error::remedy`] says who must act.
+    pub async fn authorization(&self, connection: &Name) -> Result<Option<AccessToken>, Error> {
+        let entry = self.entry(connection)?;
+        match &entry.auth {
+            Auth::None => Ok(None),
+            Auth::Bearer(source) => {
+                let token = source.read();
+                let token = token.map_err(|source| entry.secret_error("token", source))?;
+                Ok(Some(AccessToken {
+                    token,
+                    generation: 0,
+                    expires_at: None,
+                }))
+            }
+            Auth::OAuth(oauth) => self.access_token(entry, oauth).await.map(Some),
+        }
+    }
+
+    /// Returns another access token after the source has refused the one of `generation`: a newer
+    /// one if there is one, else the fruit of one refresh.
+    ///
+    /// # Errors
+    /// If there is none; [`Error::AccessRefused`] if the one refused had only just been issued, so
+    /// that another would not help.
+    pub async fn rejected(&self, connection: &Name, generation: u64) -> Result<AccessToken, Error> {
+        let entry = self.entry(connection)?;
+        let Some(oauth) = entry.oauth() else {
+            return Err(Error::TokenRefused {
+                connection: connection.clone(),
+            });
+        };
+        let deadline = clock::after(self.inner.clock.now(), PATIENCE);
+        for _ in 0..ROUNDS {
+            if !self.landed(entry, deadline).await {
+                break;
+            }
+            let (present, is_brand_new, allowed_at) = {
+                let live = entry.live();
+                let view = entry.view(oauth, &live, self.inner.clock.now());
+                (
+                    live.generation(),
+                    view.is_brand_new(),
+                    view.allowed_at(true),
+                )
+            };
+            if present != Some(generation) {
+                return self.access_token(entry, oauth).await;
+            }
+            if is_brand_new {
+                return Err(Error::AccessRefused {
+                    connection: connection.clone(),
+                });
+            }
+            if !self.wait(allowed_at).await {
+                return Err(entry.error(allowed_at));
+            }
+            entry.client_secret(oauth)?;
+            self.depart(entry, present, true)?;
+        }
+        Err(self.slow(entry))
+    }
+
+    /// Starts the refreshes that are due by now, and returns when to look again.
+    ///
+    /// `due` says when a connection will next be needed. Look again also when
+    /// [`landed`](Self::any_landed) says so.
+    pub fn tend(&self, due: impl Fn(&Name) -> Option<Timestamp>) -> Option<Timestamp> {
+        let now = self.inner.clock.now();
+        let mut next_at = None;
+        for entry in self.inner.entries.values() {
+            let Some(oauth) = entry.oauth() else { continue };
+            let (due_at, generation, is_flying) = {
+                let live = entry.live();
+                let view = entry.view(oauth, &live, now);
+                (
+                    view.due_at(due(&entry.name)),
+                    live.generation(),
+                    live.under_way().is_some(),
+                )
+            };
+            let look_at = match due_at {
+                _ if is_flying => Some(clock::after(now, LOOK_AGAIN)),
+                Some(due_at) if due_at <= now => {
+                    // While stopping nothing departs, and nobody looks again.
+                    let departed = self.depart(entry, generation, false).is_ok();
+                    departed.then(|| clock::after(now, LOOK_AGAIN))
+                }
+                due_at => due_at,
+            };
+            next_at = next_at.into_iter().chain(look_at).min();
+        }
+        next_at
+    }
+
+    /// Completes when some refresh has ended.
+    pub async fn any_landed(&self) {
+        self.inner.landed.notified().await;
+    }
+
+    /// Begins a login: where to send the person, and what to finish it with.
+    ///
+    /// An earlier login of the same connection that was not finished is dropped.
+    ///
+    /// # Errors
+    /// If nobody signs in to this connection, or its secret cannot be read.
+    pub fn begin_login(&self, connection: &Name) -> Result<LoginStart, Error> {
+        let entry = self.entry(connection)?;
+        let oauth = self.signs_in(entry)?;
+        // Found out before the person has gone through it all rather than after.
+        entry.client_secret(oauth)?;
+        let now = self.inner.clock.now();
+        let (start, pending) = login::begin(oauth, connection, now)?;
+        self.logins().insert(connection.clone(), pending);
+        Ok(start)
+    }
+
+    /// Finishes a login with the URL the person was sent back to, or the code in it.
+    ///
+    /// Once the code is sent this ends by itself, also if the caller goes away.
+    ///
+    /// # Errors
+    /// Why the login did not work; the credential that was there stays.
+    pub async fn finish_login(&self, id: &str, redirected: &str) -> Result<LoginDone, Error> {
+        let (pending, code) = self.take_login(id, redirected)?;
+        let entry = Arc::clone(self.entry(&pending.connection)?);
+        self.signs_in(&entry)?;
+        if self.inner.stopping.is_cancelled() {
+            return Err(Error::Stopping {
+                connection: entry.name.clone(),
+            });
+        }
+        let keeper = self.clone();
+        let exchange = self.inner.flights.spawn(async move {
+            let done = keeper.inner.sign_in(&entry, &pending, code).await;
+            if matches!(done, Err(Error::Login(login::Error::NotSent { .. }))) {
+                // The code is as good as before.
+                keeper.logins().entry(entry.name.clone()).or_insert(pending);
+            }
+            keeper.inner.landed.notify_waiters();
+            done
+        });
+        exchange
+            .await
+            .unwrap_or(Err(Error::Login(login::Error::Broken)))
+    }
+
+    /// Forgets everything about a connection, here; the server is not told.
+    ///
+    /// # Errors
+    /// If the vault cannot be written.
+    pub async fn logout(&self, connection: &Name) -> Result<(), Error> {
+        let entry = self.entry(connection)?;
+        let _turn = entry.turn.lock().await;
+        let now = self.inner.clock.now();
+        self.inner.vault.erase(connection, now).await?;
+        let mut live = entry.live();
+        live.credential = None;
+        live.doubt = None;
+        live.standing = start::without_credential(entry.oauth(), Reason::LoggedOut, now);
+        tracing::info!(%connection, "signed out");
+        Ok(())
+    }
+
+    /// Returns how every connection that signs in stands.
+    #[must_use]
+    pub fn health(&self) -> Vec<Health> {
+        let now = self.inner.clock.now();
+        let entries = self.inner.entries.values();
+        entries
+            .filter_map(|entry| Some(entry.health(entry.oauth()?, now)))
+            .collect()
+    }
+
+    /// Begins nothing new, and waits for the exchanges under way.
+    pub async fn drain(&self) {
+        self.inner.stopping.cancel();
+        self.inner.flights.close();
+        self.inner.flights.wait().await;
+    }
+
+    async fn access_token(&self, entry: &Arc<Entry>, oauth: &OAuth) -> Result<AccessToken, Error> {
+        let deadline = clock::after(self.inner.clock.now(), PATIENCE);
+        for _ in 0..ROUNDS {
+            if !self.landed(entry, deadline).await {
+                break;
+            }
+            let (verdict, present, generation) = {
+                let live = entry.live();
+                let verdict = entry.view(oauth, &live, self.inner.clock.now()).verdict();
+                (verdict, live.access_token(), live.generation())
+            };
+            match (verdict, present) {
+                (Verdict::Use, Some(token)) => return Ok(token),
+                (Verdict::Wait(at), _) => {
+                    entry.look_again_for_secret(oauth)?;
+                    if !self.wait(Some(at)).await {
+                        return Err(entry.error(Some(at)));
+                    }
+                }
+                (Verdict::Refresh | Verdict::Use, present) => {
+                    entry.client_secret(oauth)?;
+                    if let Err(stopping) = self.depart(entry, generation, false) {
+                        let now = self.inner.clock.now();
+                        let is_usable = entry.view(oauth, &entry.live(), now).is_usable();
+                        return present.filter(|_| is_usable).ok_or(stopping);
+                    }
+                }
+                (Verdict::Stop, _) => return Err(entry.error(None)),
+            }
+        }
+        let live = entry.live();
+        let is_usable = entry.view(oauth, &live, self.inner.clock.now()).is_usable();
+        let present = live.access_token().filter(|_| is_usable);
+        drop(live);
+        present.ok_or_else(|| self.slow(entry))
+    }
+
+    /// Waits until no flight of `entry` is under way; returns false at `deadline`.
+    async fn landed(&self, entry: &Entry, deadline: Timestamp) -> bool {
+        let Some(mut flight) = entry.live().under_way() else {
+            return true;
+        };
+        tokio::select! {
+            // It sends nothing: it is closed when the flight has landed.
+            _ = flight.changed() => true,
+            () = self.inner.clock.sleep_until(deadline) => false,
+        }
+    }
+
+    /// Waits until `at` if that is soon; returns false if it is not.
+    async fn wait(&self, at: Option<Timestamp>) -> bool {
+        let soon = clock::after(self.inner.clock.now(), SHORT_WAIT);
+        let Some(at) = at.filter(|at| *at <= soon) else {
+            return false;
+        };
+        self.inner.clock.sleep_until(at).await;
+        true
+    }
+
+    /// Starts a flight that spends `generation`, unless one is under way.
+    fn depart(
+        &self,
+        entry: &Arc<Entry>,
+        generation: Option<u64>,
+        refused: bool,
+    ) -> Result<(), Error> {
+        if self.inner.stopping.is_cancelled() {
+            return Err(Error::Stopping {
+                connection: entry.name.clone(),
+            });
+        }
+        let mut live = entry.live();
+        if live.under_way().is_some() {
+            return Ok(());
+        }
+        let (landing, flight) = watch::channel(());
+        live.flight = Some(flight);
+        let (inner, entry) = (Arc::clone(&self.inner), Arc::clone(entry));
+        self.inner.flights.spawn(async move {
+            inner.fly(&entry, generation, refused).await;
+            // Dropped by a panic too; whoever waits looks again and finds what the vault has.
+            drop(landing);
+            inner.landed.notify_waiters();
+        });
+        Ok(())
+    }
+
+    fn slow(&self, entry: &Entry) -> Error {
+        let standing = &entry.live().standing;
+        let detail = standing.detail.clone();
+        let detail = detail.filter(|_| standing.reason == Some(Reason::VaultUnwritable));
+        Error::Slow {
+            connection: entry.name.clone(),
+            detail,
+        }
+    }
+
+    fn entry(&self, connection: &Name) -> Result<&Arc<Entry>, Error> {
+        let entry = self.inner.entries.get(connection);
+        entry.ok_or_else(|| Error::Unknown {
+            connection: connection.clone(),
+        })
+    }
+
+    fn signs_in<'a>(&self, entry: &'a Entry) -> Result<&'a OAuth, Error> {
+        let oauth = entry.oauth();
+        let oauth = oauth.filter(|oauth| matches!(oauth.grant, Grant::AuthorizationCode { .. }));
+        oauth.ok_or_else(|| {
+            login::Error::NobodySignsIn {
+                connection: entry.name.clone(),
+            }
+            .into()
+        })
+    }
+
+    /// Takes the login `id` that `redirected` answers. A typing mistake or a stranger's answer
+    /// leaves it as it is.
+    fn take_login(&self, id: &str, redirected: &str) -> Result<(Pending, Secret), login::Error> {
+        let now = self.inner.clock.now();
+        let mut logins = self.logins();
+        logins.retain(|_, pending| !pending.has_ended(now));
+        let pending = logins.values().find(|pending| pending.is(id));
+        let pending = pending.ok_or(login::Error::NotPending)?;
+        let (connection, code) = (pending.connection.clone(), pending.code(redirected));
+        if matches!(code, Ok(_) | Err(login::Error::Denied { .. })) {
+            let taken = logins.remove(&connection).ok_or(login::Error::NotPending)?;
+            return code.map(|code| (taken, code));
+        }
+        Err(code.err().unwrap_or(login::Error::NotPending))
+    }
+
+    fn logins(&self) -> MutexGuard<'_, BTreeMap<Name, Pending>> {
+        self.inner
+            .logins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// The right to talk to an authorization server, shared by the connections that use it.
+    fn server(&self, origin: &Origin) -> Arc<Semaphore> {
+        let known = self.servers.get(&origin.ascii_serialization());
+        Arc::clone(known.expect("the servers of all connections were collected at the start"))
+    }
+}
+
+impl Entry {
+    /// Tells that the client's secret is missing, or that the wait for it is over.
+    fn look_again_for_secret(&self, oauth: &OAuth) -> Result<(), Error> {
+        if self.live().standing.reason == Some(Reason::SecretMissing) {
+            self.client_secret(oauth)?;
+            self.live().standing.next_at = None;
+        }
+        Ok(())
+    }
+
+    fn health(&self, oauth: &OAuth, now: Timestamp) -> Health {
+        let live = self.live();
+        let view = self.view(oauth, &live, now);
+        let credential = live.credential.as_ref();
+        let is_flying = live.under_way().is_some();
+        Health {
+            connection: self.name.clone(),
+            state: if is_flying {
+                State::Refreshing
+            } else {
+                live.standing.state
+            },
+            reason: live.standing.reason,
+            detail: live.standing.detail.clone(),
+            since: live.standing.since,
+            next_at: live.standing.next_at.filter(|at| *at > now),
+            generation: credential.map_or(0, |credential| credential.generation),
+            expires_at: credential.and_then(|credential| credential.expires_at),
+            refresh_expires_at: credential.and_then(|credential| credential.refresh_expires_at),
+            next_refresh_at: view.due_at(None),
+            scope: credential.and_then(|credential| credential.scope.clone()),
+        }
+    }
+}

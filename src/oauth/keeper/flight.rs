@@ -1,0 +1,522 @@
+//! One exchange with a token endpoint, from the decision to its last consequence.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Entry, Inner, start};
+use crate::clock;
+use crate::config::{Grant, OAuth, RetryInDoubt};
+use crate::http;
+use crate::oauth::grant::{self, Ask, Class, Reading, Tokens};
+use crate::oauth::login::{self, LoginDone, Pending};
+use crate::oauth::settle::{Ending, settle};
+use crate::oauth::standing::{Reason, Standing, State};
+use crate::oauth::vault::{self, Attempt, Credential, Intent, Kind, Outcome};
+use crate::oauth::{Error, Secret};
+use crate::secret::ExposeSecret;
+
+/// How long one exchange may take. Exact Online has been seen to need 35 s at night, and giving up
+/// on an answer is what loses refresh tokens.
+const LIMITS: http::Limits = http::Limits {
+    timeout: Duration::from_secs(90),
+    body: grant::ANSWER_LIMIT,
+};
+/// When a refresh token is tried again after a lost answer, while a grace period may be open.
+const AT_ONCE: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(10),
+];
+/// How long to hold off after nothing could be sent for a reason of our own.
+const HOLD_OFF: Duration = Duration::from_secs(30);
+/// How long to wait between tries to store what the server has already handed over.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
+const STORE_AGAIN_MOST: Duration = Duration::from_secs(60);
+
+/// What an exchange came to.
+enum Landing {
+    Committed(Box<Credential>),
+    /// No tokens.
+    Empty(Ending),
+    /// Tokens that could not be stored; the next start finds them in the reserved file.
+    Stranded,
+}
+
+/// What a refresh spends, or that it spends nothing.
+enum Material {
+    Refresh(Secret),
+    ClientCredentials,
+}
+
+impl Material {
+    fn ask(&self) -> Ask<'_> {
+        match self {
+            Self::Refresh(token) => Ask::Refresh(token),
+            Self::ClientCredentials => Ask::ClientCredentials,
+        }
+    }
+}
+
+impl Inner {
+    /// Asks for new tokens with the credential of `generation`, if that is still the present one
+    /// and it is still time. Every outcome is left in the entry and in the vault.
+    pub(super) async fn fly(&self, entry: &Entry, generation: Option<u64>, refused: bool) {
+        let Some(oauth) = entry.oauth() else { return };
+        let server = self.server(&oauth.token_url.origin());
+        let _place = server.acquire().await;
+        let _turn = entry.turn.lock().await;
+        if !self.is_still_due(entry, oauth, generation, refused) {
+            return;
+        }
+        let Some((secret, material)) = self.material(entry, oauth, generation).await else {
+            return;
+        };
+        let Some(mut attempt) = self.write_down(entry, &material, generation).await else {
+            return;
+        };
+        let mut pauses = AT_ONCE.iter();
+        // Bounded by the pauses.
+        loop {
+            let request = grant::request(oauth, secret.as_ref(), material.ask());
+            let ending = match self.exchange(entry, oauth, &attempt, request).await {
+                Landing::Empty(ending) => ending,
+                Landing::Committed(_) | Landing::Stranded => return,
+            };
+            let stays_open = self.conclude(entry, oauth, &attempt, &ending).await;
+            let tries_at_once = stays_open
+                && oauth.retry_in_doubt == RetryInDoubt::AtOnce
+                && ending.may_pass_soon();
+            let Some(pause) = pauses.next().filter(|_| tries_at_once) else {
+                return;
+            };
+            tokio::select! {
+                () = clock::sleep(&*self.clock, *pause) => {}
+                // The next start goes on from what the vault says.
+                () = self.stopping.cancelled() => return,
+            }
+            match self.vault.again(&attempt, self.clock.now()).await {
+                Ok(again) => attempt = again,
+                Err(error) => return self.hold_off(entry, Reason::VaultUnwritable, &error),
+            }
+            entry.live().doubt = Some(attempt.clone());
+        }
+    }
+
+    /// Looks again: whoever had the turn before may have done it all.
+    fn is_still_due(
+        &self,
+        entry: &Entry,
+        oauth: &OAuth,
+        generation: Option<u64>,
+        refused: bool,
+    ) -> bool {
+        let now = self.clock.now();
+        let live = entry.live();
+        let allowed_at = entry.view(oauth, &live, now).allowed_at(refused);
+        live.generation() == generation
+            && allowed_at.is_some_and(|at| at <= now)
+            && !self.stopping.is_cancelled()
+    }
+
+    /// Reads what the request needs; says why in the entry if it is not to be had.
+    async fn material(
+        &self,
+        entry: &Entry,
+        oauth: &OAuth,
+        generation: Option<u64>,
+    ) -> Option<(Option<Secret>, Material)> {
+        let secret = match entry.client_secret(oauth) {
+            Ok(secret) => secret,
+            Err(error) => {
+                self.hold_off(entry, Reason::SecretMissing, &error);
+                return None;
+            }
+        };
+        if matches!(oauth.grant, Grant::ClientCredentials) {
+            return Some((secret, Material::ClientCredentials));
+        }
+        match self.vault.refresh_token(&entry.name, generation?).await {
+            Ok(Some(token)) => Some((secret, Material::Refresh(token))),
+            Ok(None) => None,
+            Err(error @ vault::Error::Unreadable { .. }) => {
+                tracing::error!(connection = %entry.name, %error, "a sealed refresh token cannot be opened");
+                entry.live().standing = start::unreadable(&error, self.clock.now());
+                None
+            }
+            Err(error) => {
+                self.hold_off(entry, Reason::VaultUnwritable, &error);
+                None
+            }
+        }
+    }
+
+    /// Writes the attempt down, or the next try of the one that is in doubt.
+    async fn write_down(
+        &self,
+        entry: &Entry,
+        material: &Material,
+        generation: Option<u64>,
+    ) -> Option<Attempt> {
+        let at = self.clock.now();
+        let doubt = entry.live().doubt.clone();
+        let written = match (doubt, material) {
+            (Some(attempt), _) => self.vault.again(&attempt, at).await,
+            (None, Material::Refresh(token)) => {
+                let parts = [
+                    entry.name.as_str().as_bytes(),
+                    token.expose_secret().as_bytes(),
+                ];
+                let fingerprint = Some(self.vault.fingerprint(&parts));
+                self.begin(entry, Kind::Refresh, generation, fingerprint)
+                    .await
+            }
+            (None, Material::ClientCredentials) => {
+                self.begin(entry, Kind::ClientCredentials, None, None).await
+            }
+        };
+        match written {
+            Ok(attempt) => {
+                if attempt.kind == Kind::Refresh {
+                    // From here on the token may be spent, whatever becomes of this task.
+                    entry.live().doubt = Some(attempt.clone());
+                }
+                Some(attempt)
+            }
+            Err(error) => {
+                self.hold_off(entry, Reason::VaultUnwritable, &error);
+                None
+            }
+        }
+    }
+
+    async fn begin(
+        &self,
+        entry: &Entry,
+        kind: Kind,
+        generation: Option<u64>,
+        fingerprint: Option<[u8; crate::seal::KEY]>,
+    ) -> Result<Attempt, vault::Error> {
+        let at = self.clock.now();
+        let connection = entry.name.clone();
+        self.vault
+            .begin(Intent {
+                connection,
+                kind,
+                generation,
+                fingerprint,
+                at,
+            })
+            .await
+    }
+
+    /// Sends one request of `attempt` and brings home what comes back.
+    async fn exchange(
+        &self,
+        entry: &Entry,
+        oauth: &OAuth,
+        attempt: &Attempt,
+        request: http::Request,
+    ) -> Landing {
+        let sent_at = self.clock.now();
+        let answer = match self.http.exchange(request, LIMITS).await {
+            Ok(answer) => answer,
+            Err(
+                error @ (http::Error::Lost { .. }
+                | http::Error::TooLarge { .. }
+                | http::Error::Encoded { .. }),
+            ) => return Landing::Empty(Ending::Lost(error.to_string())),
+            Err(
+                error @ (http::Error::NotSent { .. }
+                | http::Error::ForeignOrigin { .. }
+                | http::Error::BadCredential
+                | http::Error::Setup { .. }),
+            ) => return Landing::Empty(Ending::NotSent(error.to_string())),
+        };
+        let is_kept = (200..300).contains(&answer.status)
+            && attempt.kind != Kind::ClientCredentials
+            && self.keep(attempt, &answer.body).await;
+        let now = self.clock.now();
+        match grant::read(oauth, &answer, now) {
+            Reading::Tokens(tokens) => {
+                let landing = self.store(entry, attempt, &tokens, is_kept).await;
+                if let Landing::Committed(credential) = &landing {
+                    tracing::info!(
+                        connection = %entry.name,
+                        attempt = attempt.id,
+                        generation = credential.generation,
+                        kind = attempt.kind.as_str(),
+                        elapsed_ms = clock::until(sent_at, now).as_millis() as u64,
+                        "got a new access token"
+                    );
+                    if let Some(assumed) = tokens.assumed {
+                        tracing::warn!(connection = %entry.name, "{assumed}");
+                    }
+                }
+                landing
+            }
+            Reading::Refused(refusal) => {
+                if is_kept && refusal.class == Class::InDoubt {
+                    // Tokens may be in there that a person can still find.
+                    let set_aside = self.vault.set_aside(attempt, now).await;
+                    self.cope(attempt, set_aside);
+                }
+                Landing::Empty(Ending::Refused(refusal))
+            }
+        }
+    }
+
+    async fn keep(&self, attempt: &Attempt, body: &[u8]) -> bool {
+        let kept = self.vault.keep_answer(attempt, body).await;
+        if let Err(error) = &kept {
+            // The commit that follows may still succeed.
+            tracing::error!(
+                connection = %attempt.connection, attempt = attempt.id, %error,
+                "could not keep the answer of a token endpoint on disk"
+            );
+        }
+        kept.is_ok()
+    }
+
+    /// Commits the tokens, for as long as it takes, and then lets everybody use them.
+    async fn store(
+        &self,
+        entry: &Entry,
+        attempt: &Attempt,
+        tokens: &Tokens,
+        is_kept: bool,
+    ) -> Landing {
+        let mut pause = STORE_AGAIN;
+        loop {
+            let now = self.clock.now();
+            match self.vault.commit(attempt, tokens, now).await {
+                Ok(credential) => {
+                    entry.renew(credential.clone(), now);
+                    let discarded = self.vault.discard(attempt.id).await;
+                    self.cope(attempt, discarded);
+                    return Landing::Committed(Box::new(credential));
+                }
+                Err(error @ vault::Error::Conflict { .. }) => {
+                    tracing::error!(
+                        connection = %entry.name, attempt = attempt.id, %error,
+                        "new tokens came too late, and are set aside"
+                    );
+                    let set_aside = self.vault.set_aside(attempt, now).await;
+                    self.cope(attempt, set_aside);
+                    return Landing::Stranded;
+                }
+                Err(error) => {
+                    let detail = with_causes(&error);
+                    tracing::error!(
+                        connection = %entry.name, attempt = attempt.id, error = detail,
+                        "NEW TOKENS ARE IN HAND BUT COULD NOT BE STORED; trying again until they are"
+                    );
+                    entry.hold_up(detail);
+                }
+            }
+            if is_kept && self.stopping.is_cancelled() {
+                return Landing::Stranded;
+            }
+            tokio::select! {
+                () = clock::sleep(&*self.clock, pause) => {}
+                () = self.stopping.cancelled(), if is_kept => {}
+            }
+            pause = (pause * 2).min(STORE_AGAIN_MOST);
+        }
+    }
+
+    /// Draws the consequences of an exchange that brought no tokens; returns true if the attempt
+    /// stays open.
+    async fn conclude(
+        &self,
+        entry: &Entry,
+        oauth: &OAuth,
+        attempt: &Attempt,
+        ending: &Ending,
+    ) -> bool {
+        let now = self.clock.now();
+        let settled = {
+            let mut live = entry.live();
+            // What was in doubt before this try, not because of it.
+            let view = entry.view(oauth, &live, now);
+            let view = super::View {
+                in_doubt: attempt.doubt_at.is_some(),
+                ..view
+            };
+            let settled = settle(&view, ending, entry.digest);
+            live.standing = settled.standing.clone();
+            if settled.outcome.is_some() {
+                live.doubt = None;
+            } else if let Some(doubt) = &mut live.doubt {
+                doubt.doubt_at.get_or_insert(now);
+            }
+            settled
+        };
+        tell(entry, attempt, &settled.standing);
+        let standing = settled.standing;
+        let written = match settled.outcome {
+            Some(outcome) => {
+                let detail = standing.detail.clone();
+                self.vault
+                    .close(attempt, outcome, detail, Some(standing), now)
+                    .await
+            }
+            None => self.vault.doubt(attempt, standing).await,
+        };
+        // An attempt that could not be closed is a doubt at the next start, which is safe.
+        self.cope(attempt, written);
+        settled.outcome.is_none()
+    }
+
+    /// Exchanges the code of a login. The credential that was there stays until the new one is in.
+    pub(super) async fn sign_in(
+        &self,
+        entry: &Arc<Entry>,
+        pending: &Pending,
+        code: Secret,
+    ) -> Result<LoginDone, Error> {
+        let oauth = entry.oauth().ok_or(login::Error::Broken)?;
+        let secret = entry.client_secret(oauth)?;
+        let server = self.server(&oauth.token_url.origin());
+        let _place = server.acquire().await;
+        let _turn = entry.turn.lock().await;
+        let attempt = self.begin(entry, Kind::Code, None, None).await?;
+        let request = grant::request(oauth, secret.as_ref(), pending.ask(&code));
+        let connection = entry.name.clone();
+        let ending = match self.exchange(entry, oauth, &attempt, request).await {
+            Landing::Committed(credential) => return Ok(done(connection, &credential)),
+            Landing::Stranded => return Err(login::Error::Stranded { connection }.into()),
+            Landing::Empty(ending) => ending,
+        };
+        let (outcome, error) = refused_login(connection, &ending);
+        let now = self.clock.now();
+        let detail = Some(ending.detail());
+        let closed = self.vault.close(&attempt, outcome, detail, None, now).await;
+        self.cope(&attempt, closed);
+        Err(error.into())
+    }
+
+    /// Waits a little after nothing could be sent for a reason of our own. It is not written down:
+    /// a new process may look at once.
+    fn hold_off(&self, entry: &Entry, reason: Reason, error: &dyn std::error::Error) {
+        let detail = with_causes(error);
+        tracing::error!(connection = %entry.name, error = detail, "nothing was sent to the token endpoint");
+        let now = self.clock.now();
+        let mut live = entry.live();
+        live.standing = Standing {
+            state: if live.doubt.is_some() {
+                State::InDoubt
+            } else {
+                State::BackingOff
+            },
+            reason: Some(reason),
+            detail: Some(detail),
+            next_at: Some(clock::after(now, HOLD_OFF)),
+            failures: live.standing.failures,
+            ..Standing::ok(now)
+        };
+    }
+
+    /// Tells of something that failed without harm: what is on disk already says enough.
+    fn cope<T>(&self, attempt: &Attempt, result: Result<T, vault::Error>) {
+        if let Err(error) = result {
+            tracing::warn!(
+                connection = %attempt.connection,
+                attempt = attempt.id,
+                error = with_causes(&error),
+                "could not tidy up after an exchange"
+            );
+        }
+    }
+}
+
+/// Logs how a connection stands after an exchange that brought no tokens.
+fn tell(entry: &Entry, attempt: &Attempt, standing: &Standing) {
+    let reason = standing.reason.map(Reason::as_str);
+    let detail = standing.detail.as_deref();
+    let next_at = standing.next_at.map(tracing::field::display);
+    let connection = &entry.name;
+    let (attempt, generation) = (attempt.id, attempt.generation);
+    match standing.state {
+        State::Ok | State::Refreshing => tracing::info!(
+            %connection, attempt, generation, next_at,
+            "the authorization server says it is too early for a refresh"
+        ),
+        State::BackingOff => tracing::warn!(
+            %connection, attempt, generation, reason, detail, next_at,
+            "no new access token yet"
+        ),
+        State::InDoubt => tracing::warn!(
+            %connection, attempt, generation, reason, detail, next_at,
+            "the answer to a refresh was lost"
+        ),
+        State::NeedsLogin => tracing::error!(
+            %connection, attempt, generation, reason, detail,
+            "somebody must sign in: type `tidegate login {connection}`"
+        ),
+        State::ClientRejected | State::NeedsAttention => tracing::error!(
+            %connection, attempt, generation, reason, detail, next_at,
+            "the authorization server refuses this connection"
+        ),
+    }
+}
+
+fn done(connection: crate::config::Name, credential: &Credential) -> LoginDone {
+    LoginDone {
+        connection,
+        generation: credential.generation,
+        expires_at: credential.expires_at,
+        refresh_expires_at: credential.refresh_expires_at,
+        can_refresh: credential.has_refresh_token,
+        scope: credential.scope.clone(),
+    }
+}
+
+/// Says how the attempt of a login ended, and what its person is told. A code is never sent twice.
+fn refused_login(connection: crate::config::Name, ending: &Ending) -> (Outcome, login::Error) {
+    let detail = ending.detail();
+    let refusal = match ending {
+        Ending::NotSent(_) => {
+            return (
+                Outcome::NotSent,
+                login::Error::NotSent { connection, detail },
+            );
+        }
+        Ending::Lost(_) => return (Outcome::Lost, login::Error::Lost { connection, detail }),
+        Ending::Refused(refusal) => refusal,
+    };
+    match refusal.class {
+        Class::InDoubt => (Outcome::Lost, login::Error::Lost { connection, detail }),
+        Class::Configuration => (
+            Outcome::Configuration,
+            login::Error::ClientRejected { connection, detail },
+        ),
+        Class::TooEarly => (
+            Outcome::TooEarly,
+            login::Error::CodeRefused { connection, detail },
+        ),
+        Class::Transient { .. } => (
+            Outcome::Transient,
+            login::Error::CodeRefused { connection, detail },
+        ),
+        Class::DeadGrant => (
+            Outcome::Refused,
+            login::Error::CodeRefused { connection, detail },
+        ),
+        Class::Unclassified => (
+            Outcome::Unclassified,
+            login::Error::CodeRefused { connection, detail },
+        ),
+    }
+}
+
+/// Returns an error with its causes on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}

@@ -1,0 +1,284 @@
+//! What a start finds: credentials, doubts, and answers that a crash left on disk.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Entry, Inner, Keeper, Live, PER_SERVER};
+use crate::clock::{SharedClock, after};
+use crate::config::{Auth, BodyFormat, ClientAuth, Connection, Grant, Name, OAuth, RetryInDoubt};
+use crate::http;
+use crate::oauth::grant::{self, Reading};
+use crate::oauth::standing::{Reason, Standing, State};
+use crate::oauth::vault::{self, Attempt, Credential, Kind, Outcome, Vault};
+use crate::oauth::{Error, window};
+use crate::seal::{self, RootKey};
+use crate::secret::ExposeSecret;
+use crate::store::Store;
+
+pub(super) async fn open(
+    state_dir: &Path,
+    store: Store,
+    key: RootKey,
+    connections: &BTreeMap<Name, Connection>,
+    http: http::Client,
+    clock: SharedClock,
+) -> Result<Keeper, Error> {
+    let now = clock.now();
+    let vault = Vault::open(state_dir, store, key, now).await?;
+    let mut entries = BTreeMap::new();
+    let mut servers = BTreeMap::new();
+    for (name, connection) in connections {
+        let entry = entry(&vault, name, &connection.auth, now).await?;
+        if let Some(oauth) = entry.oauth() {
+            let origin = oauth.token_url.origin().ascii_serialization();
+            servers
+                .entry(origin)
+                .or_insert_with(|| Arc::new(Semaphore::new(PER_SERVER)));
+        }
+        entries.insert(name.clone(), Arc::new(entry));
+    }
+    vault.sweep(now).await?;
+    let inner = Inner {
+        vault,
+        http,
+        clock,
+        entries,
+        servers,
+        logins: Mutex::default(),
+        flights: TaskTracker::new(),
+        stopping: CancellationToken::new(),
+        landed: Notify::new(),
+    };
+    Ok(Keeper {
+        inner: Arc::new(inner),
+    })
+}
+
+/// How a connection stands that has no credential, for `reason`.
+pub(super) fn without_credential(oauth: Option<&OAuth>, reason: Reason, at: Timestamp) -> Standing {
+    match oauth.map(|oauth| &oauth.grant) {
+        Some(Grant::AuthorizationCode { .. }) => Standing::needs_login(reason, None, at),
+        Some(Grant::ClientCredentials) | None => Standing::ok(at),
+    }
+}
+
+/// How a connection stands whose credential cannot be opened.
+pub(super) fn unreadable(error: &vault::Error, at: Timestamp) -> Standing {
+    Standing {
+        state: State::NeedsAttention,
+        reason: Some(Reason::Unreadable),
+        detail: Some(error.to_string()),
+        ..Standing::ok(at)
+    }
+}
+
+async fn entry(vault: &Vault, name: &Name, auth: &Auth, now: Timestamp) -> Result<Entry, Error> {
+    let live = Live {
+        credential: None,
+        standing: Standing::ok(now),
+        doubt: None,
+        flight: None,
+    };
+    let mut entry = Entry {
+        name: name.clone(),
+        auth: auth.clone(),
+        digest: [0; seal::KEY],
+        turn: tokio::sync::Mutex::default(),
+        live: Mutex::new(live),
+    };
+    let Auth::OAuth(oauth) = auth else {
+        return Ok(entry);
+    };
+    entry.digest = digest(vault, oauth);
+    match recovered(vault, name, oauth, entry.digest, now).await {
+        Ok(live) => entry.live = Mutex::new(live),
+        Err(error @ vault::Error::Unreadable { .. }) => {
+            tracing::error!(connection = %name, %error, "a sealed credential cannot be opened");
+            entry.live().standing = unreadable(&error, now);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(entry)
+}
+
+/// Loads a connection, commits what a crash left on disk, and marks what it left in doubt.
+async fn recovered(
+    vault: &Vault,
+    name: &Name,
+    oauth: &OAuth,
+    digest: [u8; seal::KEY],
+    now: Timestamp,
+) -> Result<Live, vault::Error> {
+    let mut credential = vault.load(name).await?;
+    let mut doubts = Vec::new();
+    let mut has_recovered = false;
+    for attempt in vault.left_open(name).await? {
+        match replay(vault, oauth, &attempt, credential.as_ref(), now).await? {
+            Replayed::Committed(recovered) => {
+                credential = Some(recovered);
+                has_recovered = true;
+            }
+            Replayed::Doubt => doubts.push(attempt),
+            Replayed::Closed => {}
+        }
+    }
+    let known = vault.standing(name).await?;
+    let mut standing = match (&credential, known) {
+        // The configuration that was rejected is not the present one.
+        (_, Some(known)) if known.rejected.is_some_and(|rejected| rejected != digest) => {
+            Standing::ok(now)
+        }
+        (None, Some(known)) if known.state != State::Ok => known,
+        (None, _) => without_credential(Some(oauth), Reason::NeverSignedIn, now),
+        (Some(_), known) => known.unwrap_or(Standing::ok(now)),
+    };
+    // A login or a replayed answer has ended every doubt about what was there before.
+    let doubt = doubts.pop().filter(|_| !has_recovered);
+    let doubt = match doubt {
+        None => None,
+        Some(attempt) => Some(
+            mark(
+                vault,
+                oauth,
+                attempt,
+                credential.as_ref(),
+                &mut standing,
+                now,
+            )
+            .await?,
+        ),
+    };
+    Ok(Live {
+        credential,
+        standing,
+        doubt,
+        flight: None,
+    })
+}
+
+/// What became of an attempt that was left open.
+enum Replayed {
+    Committed(Credential),
+    Doubt,
+    Closed,
+}
+
+async fn replay(
+    vault: &Vault,
+    oauth: &OAuth,
+    attempt: &Attempt,
+    present: Option<&Credential>,
+    now: Timestamp,
+) -> Result<Replayed, vault::Error> {
+    let (connection, id) = (&attempt.connection, attempt.id);
+    if let Some(body) = vault.kept_answer(attempt).await? {
+        let answer = http::Answer {
+            // Only the answers of successes are kept.
+            status: 200,
+            headers: http::HeaderMap::new(),
+            body: body.to_vec().into(),
+            url: oauth.token_url.clone(),
+        };
+        if let Reading::Tokens(tokens) = grant::read(oauth, &answer, now) {
+            match vault.commit(attempt, &tokens, now).await {
+                Ok(credential) => {
+                    let generation = credential.generation;
+                    tracing::warn!(%connection, attempt = id, generation, "stored tokens that an earlier end had left on disk");
+                    return Ok(Replayed::Committed(credential));
+                }
+                Err(error @ vault::Error::Conflict { .. }) => {
+                    tracing::error!(%connection, attempt = id, %error, "tokens left on disk do not fit the vault, and are set aside");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        vault.set_aside(attempt, now).await?;
+    }
+    let is_doubt = attempt.kind == Kind::Refresh
+        && present.is_some_and(|present| present.generation == attempt.generation);
+    if is_doubt {
+        return Ok(Replayed::Doubt);
+    }
+    if attempt.kind == Kind::Code {
+        tracing::warn!(%connection, attempt = id, "a login was cut short; it must be begun again");
+    }
+    vault.close(attempt, Outcome::Lost, None, None, now).await?;
+    Ok(Replayed::Closed)
+}
+
+/// Writes down that an attempt is in doubt, unless that is known already.
+async fn mark(
+    vault: &Vault,
+    oauth: &OAuth,
+    mut attempt: Attempt,
+    present: Option<&Credential>,
+    standing: &mut Standing,
+    now: Timestamp,
+) -> Result<Attempt, vault::Error> {
+    let is_known = attempt.doubt_at.is_some() && standing.state != State::Ok;
+    if is_known {
+        return Ok(attempt);
+    }
+    attempt.doubt_at = Some(attempt.tried_at);
+    let lives = present
+        .and_then(|it| it.expires_at)
+        .is_none_or(|ends| ends > now);
+    let rests = oauth.retry_in_doubt == RetryInDoubt::AfterExpiry && lives;
+    *standing = Standing {
+        state: State::InDoubt,
+        reason: Some(Reason::AnswerLost),
+        detail: Some("the program ended before the answer came".to_owned()),
+        since: attempt.tried_at,
+        next_at: (!rests).then(|| after(now, window::spread(&attempt.connection))),
+        ..Standing::ok(now)
+    };
+    let (connection, id) = (&attempt.connection, attempt.id);
+    tracing::warn!(%connection, attempt = id, generation = attempt.generation, "a refresh was cut short; its refresh token may be spent");
+    vault.doubt(&attempt, standing.clone()).await?;
+    Ok(attempt)
+}
+
+/// Digests what the authorization server sees of the configuration, the secret included, so that a
+/// change is noticed.
+fn digest(vault: &Vault, oauth: &OAuth) -> [u8; seal::KEY] {
+    let secret = oauth
+        .client_secret
+        .as_ref()
+        .and_then(|source| source.read().ok());
+    let style = [
+        match oauth.client_auth {
+            ClientAuth::Basic => 0,
+            ClientAuth::Body => 1,
+            ClientAuth::None => 2,
+        },
+        match oauth.body {
+            BodyFormat::Form => 0,
+            BodyFormat::Json => 1,
+        },
+    ];
+    let scopes = oauth.scopes.join("\0");
+    let params = oauth
+        .token_params
+        .iter()
+        .flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+    let parts: Vec<&[u8]> = [
+        oauth.token_url.as_str().as_bytes(),
+        oauth.client_id.as_bytes(),
+        secret
+            .as_ref()
+            .map_or("", ExposeSecret::expose_secret)
+            .as_bytes(),
+        &style,
+        scopes.as_bytes(),
+    ]
+    .into_iter()
+    .chain(params)
+    .collect();
+    vault.fingerprint(&parts)
+}
