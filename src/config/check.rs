@@ -140,10 +140,12 @@ fn with_syntax(
 /// Makes a problem of an error of the TOML parser.
 fn syntax_problem(source: &str, error: &toml::de::Error) -> Problem {
     let span = error.span().unwrap_or_default();
-    // The parser points between letters; a caret needs one to stand under.
-    let end = span
-        .end
-        .max(source.ceil_char_boundary((span.start + 1).min(source.len())));
+    // The parser points between letters; a caret needs one to stand under, but not in the next line.
+    let next = source[span.start..]
+        .chars()
+        .next()
+        .filter(|letter| *letter != '\n');
+    let end = span.end.max(span.start + next.map_or(0, char::len_utf8));
     let (what, expected) = match error.message().split_once(", expected ") {
         Some((what, expected)) => (what, format!("expected {expected}")),
         None => (error.message(), "here".to_owned()),

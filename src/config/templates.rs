@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::reader::{Item, listed, nearest, quoted};
 use super::report::Problem;
-use crate::http::{HeaderName, HeaderValue};
 use crate::template::Template;
 
 /// Headers that are not the configuration's to set.
