@@ -23,6 +23,8 @@ const STATE: &str = "tidegate-state";
 /// Where the configuration stands, and what it may therefore say.
 #[derive(Debug)]
 pub(super) struct Places<'a> {
+    /// The file itself.
+    file: &'a Path,
     /// What relative paths are resolved against.
     directory: PathBuf,
     /// The file's permissions, as far as others have any.
@@ -33,8 +35,9 @@ pub(super) struct Places<'a> {
 
 impl<'a> Places<'a> {
     /// Makes the places of a configuration file.
-    pub(super) fn of(file: &Path, facts: &Metadata, environment: &'a Environment) -> Self {
+    pub(super) fn of(file: &'a Path, facts: &Metadata, environment: &'a Environment) -> Self {
         Self {
+            file,
             directory: file.parent().map(Path::to_owned).unwrap_or_default(),
             open_to_others: facts.mode() & OTHERS != 0,
             environment,
@@ -107,10 +110,14 @@ impl<'a> Places<'a> {
                 item.key
             );
             let problem = item.problem(message);
+            let help = format!(
+                "change the secret, which others may have read, or type `chmod 600 {}`",
+                self.file.display()
+            );
             item.findings.add(
                 problem
                     .label("expected { env = … }, { file = … } or { credential = … }")
-                    .help("or make this file yours alone with `chmod 600`; others may have read the secret, so change it"),
+                    .help(help),
             );
             return None;
         }

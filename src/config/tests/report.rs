@@ -73,7 +73,7 @@ table = "sqlite_x"
     8 | client_secret = "*******"
       |                 ^^^^^^^^^ expected { env = … }, { file = … } or { credential = … }
       |
-      = help: or make this file yours alone with `chmod 600`; others may have read the secret, so change it
+      = help: change the secret, which others may have read, or type `chmod 600 t.toml`
 
     error: flow `project` has no `key`
      --> t.toml:9:7
