@@ -134,6 +134,21 @@ impl std::borrow::Borrow<str> for Name {
     }
 }
 
+/// The configuration's name where none is given: here, or where a service has its own.
+const PLACES: [&str; 2] = ["tidegate.toml", "/etc/tidegate/tidegate.toml"];
+
+/// Returns where the configuration is: `given`, or the first of the usual places that has one.
+///
+/// Where there is none at all this is the first place, and [`load`] tells that nothing is there.
+#[must_use]
+pub fn find(given: Option<&Path>) -> PathBuf {
+    let usual = || PLACES.iter().map(Path::new).find(|path| path.exists());
+    given
+        .or_else(usual)
+        .unwrap_or(Path::new(PLACES[0]))
+        .to_owned()
+}
+
 /// Reads and checks the configuration at `path`, without any network.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
-pub use recall::{RunRow, SlotState, last_success, recent, slots};
+pub use recall::{RunRow, SlotState, last_success, latest, recent, slots};
 
 use crate::config::Name;
 use crate::record::{CursorValue, Tally};

@@ -18,3 +18,18 @@ pub enum Remedy {
     /// The program itself is at fault.
     Report,
 }
+
+/// Tells an error with its causes, leaving out a cause that the words before it already end with.
+#[must_use]
+pub fn told(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut told = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !told.ends_with(&words) {
+            told = format!("{told}: {words}");
+        }
+        source = cause.source();
+    }
+    told
+}

@@ -4,16 +4,21 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rusqlite::types::Type;
-use rusqlite::{Connection, Row, params};
-use serde::Serialize;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
 
 use super::{Outcome, Trigger};
+use crate::config::Name;
 use crate::record::Tally;
 use crate::remedy::Remedy;
 use crate::store::Error;
 
+/// The columns of a [`RunRow`], in the order it is read in.
+const COLUMNS: &str = "run, flow, trigger, slot_at, started_at, ended_at, outcome, pages, records, \
+    inserted, updated, unchanged, deleted, bytes, requests, bookmark, error, hint, remedy, resumes_at";
+
 /// One run, or one slot that did not run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRow {
     /// Its number.
     pub run: i64,
@@ -62,14 +67,25 @@ pub struct SlotState {
 /// # Errors
 /// If the database cannot be read.
 pub fn recent(conn: &Connection, flow: Option<&str>, limit: u32) -> Result<Vec<RunRow>, Error> {
-    let mut statement = conn.prepare_cached(
-        "SELECT run, flow, trigger, slot_at, started_at, ended_at, outcome, pages, records, \
-           inserted, updated, unchanged, deleted, bytes, requests, bookmark, error, hint, remedy, \
-           resumes_at \
-         FROM _tidegate_runs WHERE ?1 IS NULL OR flow = ?1 ORDER BY run DESC LIMIT ?2",
-    )?;
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM _tidegate_runs \
+         WHERE ?1 IS NULL OR flow = ?1 ORDER BY run DESC LIMIT ?2",
+    ))?;
     let rows = statement.query_map(params![flow, limit], run_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Returns the latest run of a flow, the one that goes on included; slots without a run are not runs.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn latest(conn: &Connection, flow: &Name) -> Result<Option<RunRow>, Error> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM _tidegate_runs \
+         WHERE flow = ?1 AND outcome IS NOT ?2 ORDER BY run DESC LIMIT 1",
+    ))?;
+    let row = statement.query_row(params![flow.as_str(), Outcome::Skipped.word()], run_row);
+    Ok(row.optional()?)
 }
 
 /// Returns when each flow last succeeded.

@@ -40,7 +40,7 @@ use tokio_util::task::TaskTracker;
 use url::Origin;
 
 use super::login::{self, LoginDone, LoginStart, Pending};
-use super::standing::{Reason, Standing, State};
+use super::standing::{self, Reason, Standing, State};
 use super::vault::{Attempt, Credential, Vault};
 use super::window::{Verdict, View};
 use super::{AccessToken, Error, Health};
@@ -377,7 +377,7 @@ impl Keeper {
         let mut live = entry.live();
         live.credential = None;
         live.doubt = None;
-        live.standing = start::without_credential(entry.oauth(), Reason::LoggedOut, now);
+        live.standing = standing::without_credential(entry.oauth(), Reason::LoggedOut, now);
         tracing::info!(%connection, "signed out");
         Ok(())
     }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use crate::config::{Grant, OAuth};
 use crate::seal;
 
 /// Declares a closed set of words, each with the spelling it has in the vault and in JSON.
@@ -131,5 +132,13 @@ impl Standing {
             detail,
             ..Self::ok(at)
         }
+    }
+}
+
+/// How a connection stands that has no credential, for `reason`.
+pub(super) fn without_credential(oauth: Option<&OAuth>, reason: Reason, at: Timestamp) -> Standing {
+    match oauth.map(|oauth| &oauth.grant) {
+        Some(Grant::AuthorizationCode { .. }) => Standing::needs_login(reason, None, at),
+        Some(Grant::ClientCredentials) | None => Standing::ok(at),
     }
 }

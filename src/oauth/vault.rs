@@ -5,6 +5,7 @@
 //! by the operator's key and dropped when the credential is.
 
 mod attempts;
+mod glance;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 pub(super) use attempts::{Attempt, Intent, Kind, Outcome};
+pub use glance::glance;
 
 use super::grant::Tokens;
 use super::rescue::Rescue;

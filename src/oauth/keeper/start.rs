@@ -11,10 +11,10 @@ use tokio_util::task::TaskTracker;
 
 use super::{Entry, Inner, Keeper, Live, PER_SERVER};
 use crate::clock::{SharedClock, after};
-use crate::config::{Auth, BodyFormat, ClientAuth, Connection, Grant, Name, OAuth, RetryInDoubt};
+use crate::config::{Auth, BodyFormat, ClientAuth, Connection, Name, OAuth, RetryInDoubt};
 use crate::http;
 use crate::oauth::grant::{self, Reading};
-use crate::oauth::standing::{Reason, Standing, State};
+use crate::oauth::standing::{Reason, Standing, State, without_credential};
 use crate::oauth::vault::{self, Attempt, Credential, Kind, Outcome, Vault};
 use crate::oauth::{Error, window};
 use crate::seal::{self, RootKey};
@@ -58,14 +58,6 @@ pub(super) async fn open(
     Ok(Keeper {
         inner: Arc::new(inner),
     })
-}
-
-/// How a connection stands that has no credential, for `reason`.
-pub(super) fn without_credential(oauth: Option<&OAuth>, reason: Reason, at: Timestamp) -> Standing {
-    match oauth.map(|oauth| &oauth.grant) {
-        Some(Grant::AuthorizationCode { .. }) => Standing::needs_login(reason, None, at),
-        Some(Grant::ClientCredentials) | None => Standing::ok(at),
-    }
 }
 
 /// How a connection stands whose credential cannot be opened.

@@ -431,7 +431,7 @@ pub(super) fn stand(tx: &Tx<'_>, connection: &str, standing: &Standing) -> Resul
     Ok(())
 }
 
-fn standing(conn: &Connection, connection: &str) -> Result<Option<Standing>, Error> {
+pub(super) fn standing(conn: &Connection, connection: &str) -> Result<Option<Standing>, Error> {
     let mut statement = conn.prepare_cached(
         "SELECT state, reason, detail, since, next_at, failures, rejected, written_at
          FROM states WHERE connection = ?1 AND account = ?2",

@@ -1,0 +1,191 @@
+//! Words in; words and an exit code out. The only room that prints.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is where printing happens"
+)]
+
+mod args;
+mod check;
+mod connections;
+mod demo;
+mod failed;
+mod login;
+mod owner;
+mod print;
+mod query;
+mod run_now;
+mod runs;
+mod service;
+mod signals;
+mod status;
+mod tables;
+mod vault;
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, Parser};
+use tracing_subscriber::EnvFilter;
+
+use self::args::{Args, Command, VaultCommand};
+use self::failed::Failed;
+use crate::clock;
+use crate::config::{self, Config};
+use crate::remedy::Remedy;
+
+/// What is shown of the log unless `TIDEGATE_LOG` says otherwise. The heartbeat's own notes say nothing.
+const LOG_FILTER: &str = "info,tokio_cron_scheduler=warn";
+/// The same for commands a person waits for: what they need to know is in the answer.
+const QUIET_LOG_FILTER: &str = "off";
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything was done.
+    Done,
+    /// A run failed, was parked or interrupted.
+    Failed,
+    /// A person must change something before a start can succeed.
+    Configuration,
+    /// A person must sign in.
+    Login,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Configuration => 2,
+            Exit::Login => 3,
+        })
+    }
+}
+
+/// How answers are printed.
+#[derive(Debug, Clone, Copy)]
+struct Output {
+    /// As JSON.
+    json: bool,
+    /// With colour.
+    color: bool,
+}
+
+/// Does what the words say.
+pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
+    let args = match Args::try_parse_from(words) {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are answers, which clap prints to stdout; the rest is for stderr.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Configuration
+            } else {
+                Exit::Done
+            };
+        }
+    };
+    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let output = Output {
+        json: args.json,
+        color,
+    };
+    start_log(&args);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(answer(args, output)),
+        Err(error) => Err(Failed::of(&error, Remedy::Report, None)),
+    };
+    match result {
+        Ok(exit) => exit,
+        Err(failed) => failed.print(output),
+    }
+}
+
+async fn answer(args: Args, output: Output) -> Result<Exit, Failed> {
+    let clock = clock::of_process();
+    let path = args.config.as_deref();
+    let Some(command) = args.command else {
+        let config = load(path, output)?;
+        return match args.run_now {
+            Some(flows) => run_now::run_now(&config, flows, output, &clock).await,
+            None => service::serve(&config, &clock).await,
+        };
+    };
+    match command {
+        Command::Check => check::check(path, output, &clock),
+        Command::Login {
+            connection,
+            no_browser,
+        } => {
+            login::login(
+                &load(path, output)?,
+                &connection,
+                no_browser,
+                output,
+                &clock,
+            )
+            .await
+        }
+        Command::Logout { connection } => {
+            login::logout(&load(path, output)?, &connection, output, &clock).await
+        }
+        Command::Connections => {
+            connections::connections(&load(path, output)?, output, &clock).await
+        }
+        Command::Status => status::status(&load(path, output)?, output, &clock).await,
+        Command::Runs { flow, limit } => runs::runs(&*load(path, output)?, flow, limit, output),
+        Command::Tables => tables::tables(&*load(path, output)?, output),
+        Command::Query { sql, csv } => query::query(&*load(path, output)?, &sql, csv, output),
+        Command::Vault {
+            command: VaultCommand::Init { key_file },
+        } => vault::init(path, key_file, output),
+        Command::Demo { directory } => demo::demo(directory, output).await,
+        Command::Completions { shell } => {
+            let mut command = Args::command();
+            clap_complete::generate(shell, &mut command, "tidegate", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// Loads the configuration, and tells its warnings.
+fn load(path: Option<&Path>, output: Output) -> Result<Arc<Config>, Failed> {
+    let path = config::find(path);
+    let config = config::load(&path)?;
+    if !output.json {
+        for warning in &config.warnings {
+            eprintln!("warning: {warning}");
+        }
+    }
+    Ok(Arc::new(config))
+}
+
+fn start_log(args: &Args) {
+    let service = args.command.is_none() && args.run_now.is_none();
+    let unless_said = if service {
+        LOG_FILTER
+    } else {
+        QUIET_LOG_FILTER
+    };
+    let filter =
+        EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(unless_said));
+    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(color);
+    // Under systemd the journal stamps each line itself.
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        log.without_time().init();
+    } else {
+        log.init();
+    }
+}

@@ -1,0 +1,114 @@
+//! The words this program understands.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Keeps SQLite tables equal to OAuth-protected, paginated APIs.
+///
+/// Without a command it is the service: it runs every flow when it is due and keeps tokens fresh.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The configuration [default: tidegate.toml here, else /etc/tidegate/tidegate.toml]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        env = "TIDEGATE_CONFIG"
+    )]
+    pub(super) config: Option<PathBuf>,
+
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+
+    /// Run these flows once, now (all if none is named), and exit
+    #[arg(long, value_name = "FLOW", num_args = 0..)]
+    pub(super) run_now: Option<Vec<String>>,
+
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Exit codes: 0 done, 1 a run failed, 2 something must be changed first, 3 someone must sign in.
+
+Examples:
+  tidegate demo                     see it work, without an account or a network
+  tidegate check                    find every mistake of the configuration
+  tidegate login exact              sign in on the connection `exact`
+  tidegate --run-now project        run the flow `project` once
+  tidegate status                   is all well?
+  tidegate query 'SELECT count(*) FROM project'
+  tidegate                          the service (nothing else to do: it runs what is due)";
+
+/// What can be asked for besides running.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check the configuration, without any network
+    Check,
+    /// Sign in on a connection
+    Login {
+        /// The connection
+        connection: String,
+        /// Print the address instead of opening a browser
+        #[arg(long)]
+        no_browser: bool,
+    },
+    /// Forget the tokens of a connection
+    Logout {
+        /// The connection
+        connection: String,
+    },
+    /// Show each connection and how its tokens are
+    Connections,
+    /// Show whether all is well
+    Status,
+    /// Show the latest runs
+    Runs {
+        /// Only this flow's
+        flow: Option<String>,
+        /// How many
+        #[arg(long, short = 'n', default_value_t = 20)]
+        limit: u32,
+    },
+    /// Show the tables, their columns and how many rows they have
+    Tables,
+    /// Ask the database, read-only
+    Query {
+        /// An SQL statement
+        sql: String,
+        /// Answer in CSV
+        #[arg(long, conflicts_with = "json")]
+        csv: bool,
+    },
+    /// The key that seals the tokens
+    Vault {
+        #[command(subcommand)]
+        command: VaultCommand,
+    },
+    /// See the whole way work against a provider inside this program
+    Demo {
+        /// Where its files go [default: a new directory under the system's temporary one]
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What can be done to the vault.
+#[derive(Debug, Subcommand)]
+pub(super) enum VaultCommand {
+    /// Make a key file, once
+    Init {
+        /// Where [default: the file the configuration names, else vault.key beside it]
+        #[arg(long, value_name = "FILE")]
+        key_file: Option<PathBuf>,
+    },
+}

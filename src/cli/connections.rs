@@ -1,0 +1,59 @@
+//! `tidegate connections`: each connection and how its tokens are.
+
+use std::sync::Arc;
+
+use super::{Exit, Failed, Output, print, status};
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::status::Report;
+
+pub(super) async fn connections(
+    config: &Arc<Config>,
+    output: Output,
+    clock: &SharedClock,
+) -> Result<Exit, Failed> {
+    let report = status::report(config, clock).await?;
+    if output.json {
+        print::json(&report.connections);
+    } else {
+        show(&report);
+    }
+    let well = report.connections.iter().all(|connection| connection.well);
+    Ok(if well { Exit::Done } else { Exit::Login })
+}
+
+/// Prints a line per connection, and what ends each state that is not well.
+pub(super) fn show(report: &Report) {
+    let relative = |at| print::relative(at, report.as_of);
+    let or_dash = |at: Option<_>| at.map_or_else(|| "-".to_owned(), relative);
+    let rows = report.connections.iter().map(|connection| {
+        let why = [&connection.reason, &connection.detail]
+            .into_iter()
+            .flatten();
+        let why: Vec<String> = why.map(|words| words.replace('_', " ")).collect();
+        vec![
+            connection.connection.clone(),
+            connection.state.replace('_', " "),
+            or_dash(connection.expires_at),
+            or_dash(connection.refresh_expires_at),
+            why.join(": "),
+        ]
+    });
+    let heading = [
+        "CONNECTION",
+        "STATE",
+        "ACCESS TOKEN ENDS",
+        "LOGIN ENDS",
+        "WHY",
+    ];
+    print::table(&heading, rows.collect(), &[]);
+    for connection in report
+        .connections
+        .iter()
+        .filter(|connection| !connection.well)
+    {
+        if let Some(hint) = &connection.hint {
+            print::line(&format!("{}: {hint}", connection.connection));
+        }
+    }
+}

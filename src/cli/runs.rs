@@ -1,0 +1,54 @@
+//! `tidegate runs [FLOW]`: the latest runs.
+
+use super::{Exit, Failed, Output, print};
+use crate::config::Config;
+use crate::journal::{self, Outcome, RunRow};
+use crate::remedy::Remedy;
+use crate::store;
+
+pub(super) fn runs(
+    config: &Config,
+    flow: Option<String>,
+    limit: u32,
+    output: Output,
+) -> Result<Exit, Failed> {
+    if let Some(flow) = flow
+        .as_deref()
+        .filter(|flow| !config.flows.contains_key(*flow))
+    {
+        let known: Vec<&str> = config
+            .flows
+            .keys()
+            .map(crate::config::Name::as_str)
+            .collect();
+        let error = format!("there is no flow `{flow}`; there are: {}", known.join(", "));
+        return Err(Failed::new(error, Remedy::EditConfig, None));
+    }
+    let connection = store::open_reader(&config.database)?;
+    let runs = journal::recent(&connection, flow.as_deref(), limit)?;
+    if output.json {
+        print::json(&runs);
+        return Ok(Exit::Done);
+    }
+    let rows = runs.iter().map(row).collect();
+    let heading = ["RUN", "FLOW", "WHY", "STARTED", "OUTCOME", "PAGES", "WHAT"];
+    print::table(&heading, rows, &[0, 5]);
+    Ok(Exit::Done)
+}
+
+fn row(run: &RunRow) -> Vec<String> {
+    let outcome = run.outcome.map_or("running", Outcome::word);
+    let what = match &run.error {
+        Some(error) => error.clone(),
+        None => print::counts(&run.tally),
+    };
+    vec![
+        run.run.to_string(),
+        run.flow.clone(),
+        run.trigger.word().replace('_', "-"),
+        print::moment(run.started_at),
+        outcome.to_owned(),
+        run.tally.pages.to_string(),
+        what,
+    ]
+}

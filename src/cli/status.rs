@@ -1,0 +1,81 @@
+//! `tidegate status`: is all well?
+
+use std::sync::Arc;
+
+use super::{Exit, Failed, Output, connections, print};
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::control::{Client, Problem};
+use crate::status::{self, FlowStatus, Report};
+
+pub(super) async fn status(
+    config: &Arc<Config>,
+    output: Output,
+    clock: &SharedClock,
+) -> Result<Exit, Failed> {
+    let report = report(config, clock).await?;
+    if output.json {
+        print::json(&report);
+    } else {
+        show(&report);
+    }
+    Ok(if report.well {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
+
+/// Asks the owner, or reads the files where there is none.
+pub(super) async fn report(config: &Arc<Config>, clock: &SharedClock) -> Result<Report, Failed> {
+    match Client::new(&config.socket())?.status().await {
+        Ok(report) => Ok(report),
+        Err(Problem::NoOwner { .. }) => Ok(status::of_files(config, clock.now())?),
+        Err(other) => Err(other.into()),
+    }
+}
+
+fn show(report: &Report) {
+    print::line(&report.line);
+    if !report.scheduled {
+        print::line("the service is not running, so nothing runs by itself");
+    }
+    let rows = report.flows.iter().map(|flow| row(flow, report)).collect();
+    print::line("");
+    print::table(
+        &["FLOW", "STATE", "LAST SUCCESS", "LAST RUN", "NEXT"],
+        rows,
+        &[],
+    );
+    print::line("");
+    connections::show(report);
+    for flow in &report.flows {
+        let Some(run) = &flow.last_run else { continue };
+        if let Some(error) = &run.error {
+            print::line("");
+            print::line(&format!("{}: {}", flow.flow, print::shown(error)));
+            if let Some(hint) = &run.hint {
+                print::line(&format!("  {hint}"));
+            }
+        }
+    }
+}
+
+fn row(flow: &FlowStatus, report: &Report) -> Vec<String> {
+    let relative = |at| print::relative(at, report.as_of);
+    let success = flow
+        .last_success_at
+        .map_or_else(|| "never".to_owned(), relative);
+    let run = flow
+        .last_run
+        .as_ref()
+        .map_or_else(String::new, |run| print::counts(&run.tally));
+    let next = flow.next_slot_at.map_or_else(|| "-".to_owned(), relative);
+    vec![
+        flow.flow.clone(),
+        flow.state.word().to_owned(),
+        success,
+        run,
+        next,
+    ]
+}

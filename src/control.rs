@@ -1,0 +1,291 @@
+//! The one interface to a running house: HTTP on a Unix socket in the state directory.
+//!
+//! Who may use it is for the operating system to say: the socket's mode and its directory's.
+//! Whoever wants something written asks here, also the process that owns the house itself, so that
+//! there is one way in and a second process can always join.
+
+mod client;
+
+use std::convert::Infallible;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixListener;
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::config::Name;
+use crate::daemon::House;
+use crate::remedy::Remedy;
+use crate::run::{Event, Handle};
+use crate::{oauth, run, status};
+
+pub use client::{Client, Problem};
+
+/// The most bytes of a request's body.
+const BODY_LIMIT: usize = 64 << 10;
+/// The most flows one request may start.
+const MOST_FLOWS: usize = 10_000;
+/// How many events may wait for a slow listener of one request.
+const EVENTS: usize = 64;
+/// The socket's mode: its owner and its group, which the directory must let in first.
+const SOCKET_MODE: u32 = 0o660;
+
+/// Asks for runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunRequest {
+    /// The flows; all if empty.
+    pub flows: Vec<String>,
+}
+
+/// A login that has begun.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LoginBegun {
+    /// Its number, to finish it with.
+    pub id: String,
+    /// Where the person goes.
+    pub authorize_url: Url,
+    /// Where the server sends the person back to.
+    pub redirect_uri: Url,
+}
+
+/// How a login goes on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LoginRedirect {
+    /// The whole URL the person was sent back to, or the code alone.
+    pub redirected: String,
+}
+
+/// A login that is done.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LoginDone {
+    /// The connection.
+    pub connection: String,
+    /// When the access token expires, if the server says.
+    pub expires_at: Option<jiff::Timestamp>,
+    /// True if the connection can be kept alive without a person.
+    pub refreshable: bool,
+    /// The scopes that were granted, if the server says.
+    pub scope: Option<String>,
+}
+
+/// What could not be done, as an answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Failure {
+    /// What failed and why.
+    pub error: String,
+    /// Who must act.
+    pub remedy: Remedy,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    fn of(error: &(dyn std::error::Error + 'static), remedy: Remedy) -> Self {
+        Self {
+            error: crate::remedy::told(error),
+            remedy,
+            hint: None,
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = match self.remedy {
+            Remedy::Wait => StatusCode::SERVICE_UNAVAILABLE,
+            Remedy::Login => StatusCode::CONFLICT,
+            Remedy::EditConfig => StatusCode::UNPROCESSABLE_ENTITY,
+            Remedy::Report => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, Json(self)).into_response()
+    }
+}
+
+impl From<oauth::Error> for Failure {
+    fn from(error: oauth::Error) -> Self {
+        Self {
+            hint: error.hint(),
+            ..Self::of(&error, error.remedy())
+        }
+    }
+}
+
+impl From<run::Error> for Failure {
+    fn from(error: run::Error) -> Self {
+        Self::of(&error, error.remedy())
+    }
+}
+
+/// The socket a house answers on; the file goes when this is dropped.
+#[derive(Debug)]
+pub struct Socket {
+    path: PathBuf,
+    listener: Option<UnixListener>,
+}
+
+impl Socket {
+    /// Makes the socket of `house`, which by its lock is the only one that may.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn bind(house: &House) -> std::io::Result<Self> {
+        let path = house.config.socket();
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
+        Ok(Self {
+            path,
+            listener: Some(listener),
+        })
+    }
+
+    /// Answers until `stop`, and then until the requests under way are answered.
+    ///
+    /// # Errors
+    /// If the socket breaks.
+    pub async fn serve(mut self, house: House, stop: CancellationToken) -> std::io::Result<()> {
+        let Some(listener) = self.listener.take() else {
+            return Ok(());
+        };
+        axum::serve(listener, router(house))
+            .with_graceful_shutdown(async move { stop.cancelled().await })
+            .await
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // A socket file that is left behind is removed by the next owner.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn router(house: House) -> Router {
+    Router::new()
+        .route("/v1/ping", get(|| async { StatusCode::NO_CONTENT }))
+        .route("/v1/status", get(show_status))
+        .route("/v1/runs", post(start_runs))
+        .route("/v1/connections/{name}/login", post(begin_login))
+        .route("/v1/connections/{name}/login/{id}", post(finish_login))
+        .route("/v1/connections/{name}/logout", post(logout))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(house)
+}
+
+async fn show_status(State(house): State<House>) -> Result<Json<status::Report>, Failure> {
+    let report = house.report().await;
+    report
+        .map(Json)
+        .map_err(|error| Failure::of(&error, error.remedy()))
+}
+
+/// Starts or joins runs, and tells what happens as JSON lines until all have ended.
+async fn start_runs(
+    State(house): State<House>,
+    Json(request): Json<RunRequest>,
+) -> Result<Response, Failure> {
+    let flows: Vec<String> = if request.flows.is_empty() {
+        house.config.flows.keys().map(ToString::to_string).collect()
+    } else {
+        request.flows.into_iter().take(MOST_FLOWS).collect()
+    };
+    // All names are looked up before anything starts.
+    for flow in &flows {
+        house.runner.known(flow)?;
+    }
+    let (lines, heard) = mpsc::channel(EVENTS);
+    for flow in &flows {
+        let handle = house.start_now(flow).await?;
+        tokio::spawn(relay(handle, flow.clone(), lines.clone()));
+    }
+    let lines = stream::unfold(heard, |mut heard| async {
+        let event: Event = heard.recv().await?;
+        // An event is plain data, which always has a JSON form.
+        let mut line = serde_json::to_vec(&event).unwrap_or_default();
+        line.push(b'\n');
+        Some((Ok::<_, Infallible>(line), heard))
+    });
+    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    Ok((kind, Body::from_stream(lines)).into_response())
+}
+
+/// Passes a run's events on until it ends or nobody listens. The run itself goes on either way.
+async fn relay(mut handle: Handle, flow: String, lines: mpsc::Sender<Event>) {
+    if handle.joined {
+        let joined = Event::Joined { flow };
+        if lines.send(joined).await.is_err() {
+            return;
+        }
+    }
+    loop {
+        match handle.events.recv().await {
+            Ok(Event::Ended(_)) | Err(broadcast::error::RecvError::Closed) => break,
+            Ok(event) => {
+                if lines.send(event).await.is_err() {
+                    return;
+                }
+            }
+            Err(broadcast::error::RecvError::Lagged(_)) => {} // progress only; the end is not missed
+        }
+    }
+    let ended = handle.ended().await;
+    // Whoever asked may have gone.
+    let _ = lines.send(Event::Ended(ended)).await;
+}
+
+async fn begin_login(
+    State(house): State<House>,
+    Path(name): Path<String>,
+) -> Result<Json<LoginBegun>, Failure> {
+    let begun = house.keeper.begin_login(known(&house, &name)?)?;
+    Ok(Json(LoginBegun {
+        id: begun.id,
+        authorize_url: begun.authorize_url,
+        redirect_uri: begun.redirect_uri,
+    }))
+}
+
+async fn finish_login(
+    State(house): State<House>,
+    Path((_name, id)): Path<(String, String)>,
+    Json(request): Json<LoginRedirect>,
+) -> Result<Json<LoginDone>, Failure> {
+    let done = house.keeper.finish_login(&id, &request.redirected).await?;
+    Ok(Json(LoginDone {
+        connection: done.connection.to_string(),
+        expires_at: done.expires_at,
+        refreshable: done.can_refresh,
+        scope: done.scope,
+    }))
+}
+
+async fn logout(
+    State(house): State<House>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Failure> {
+    house.keeper.logout(known(&house, &name)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Returns the connection of that name.
+fn known<'a>(house: &'a House, name: &str) -> Result<&'a Name, Failure> {
+    let found = house.config.connections.get_key_value(name);
+    found.map(|(name, _)| name).ok_or_else(|| Failure {
+        error: format!("the running tidegate has no connection `{name}`"),
+        remedy: Remedy::EditConfig,
+        hint: Some("it was started with another configuration; restart it".to_owned()),
+    })
+}

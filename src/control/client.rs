@@ -1,0 +1,186 @@
+//! Asks the owner of a state directory.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Failure, LoginBegun, LoginDone, LoginRedirect, RunRequest};
+use crate::run::Event;
+use crate::status;
+
+/// How long the owner may take to answer a short question. A login waits for a token endpoint,
+/// which is given 90 s.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// The most bytes of one event line.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// A way to the owner.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    socket: PathBuf,
+}
+
+/// Why the owner did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// Nobody answers on the socket.
+    #[error("nobody answers on `{}`: {cause}", socket.display())]
+    NoOwner {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// The owner says no.
+    #[error("{}", .0.error)]
+    Refused(Failure),
+    /// The owner went away in the middle, or speaks another version.
+    #[error("the running tidegate broke off: {0}")]
+    Broken(String),
+}
+
+impl Client {
+    /// Makes a client of the owner that listens on `socket`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// If the client cannot be made.
+    pub fn new(socket: &Path) -> Result<Self, Problem> {
+        let http = reqwest::Client::builder()
+            .unix_socket(socket)
+            .no_proxy()
+            .tls_certs_only([])
+            .build()
+            .map_err(|error| Problem::Broken(error.to_string()))?;
+        Ok(Self {
+            http,
+            socket: socket.to_owned(),
+        })
+    }
+
+    /// Asks whether anybody is there.
+    ///
+    /// # Errors
+    /// If nobody answers.
+    pub async fn ping(&self) -> Result<(), Problem> {
+        let request = self.http.get(url("ping")).timeout(ANSWER_TIMEOUT);
+        self.send(request).await.map(drop)
+    }
+
+    /// Asks how the house is.
+    ///
+    /// # Errors
+    /// If nobody answers, or not well.
+    pub async fn status(&self) -> Result<status::Report, Problem> {
+        let request = self.http.get(url("status")).timeout(ANSWER_TIMEOUT);
+        read(self.send(request).await?).await
+    }
+
+    /// Starts or joins runs, and hands every event to `heard` until all have ended.
+    ///
+    /// # Errors
+    /// If the owner refuses, or goes away before the end.
+    pub async fn run(
+        &self,
+        flows: Vec<String>,
+        mut heard: impl FnMut(Event),
+    ) -> Result<(), Problem> {
+        let request = json(self.http.post(url("runs")), &RunRequest { flows });
+        let mut answer = self.send(request).await?;
+        let mut waiting = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+            waiting.extend_from_slice(&chunk);
+            while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = waiting.drain(..=end).collect();
+                let event = serde_json::from_slice(&line);
+                heard(event.map_err(|error| Problem::Broken(error.to_string()))?);
+            }
+            if waiting.len() > LONGEST_LINE {
+                return Err(Problem::Broken("an event is too long".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a login on `connection`.
+    ///
+    /// # Errors
+    /// If the owner refuses.
+    pub async fn begin_login(&self, connection: &str) -> Result<LoginBegun, Problem> {
+        let path = format!("connections/{connection}/login");
+        let request = self.http.post(url(&path)).timeout(ANSWER_TIMEOUT);
+        read(self.send(request).await?).await
+    }
+
+    /// Finishes a login with what the server sent the person back with.
+    ///
+    /// # Errors
+    /// If the owner, or the authorization server, refuses.
+    pub async fn finish_login(
+        &self,
+        connection: &str,
+        id: &str,
+        redirected: String,
+    ) -> Result<LoginDone, Problem> {
+        let path = format!("connections/{connection}/login/{id}");
+        let request = json(self.http.post(url(&path)), &LoginRedirect { redirected });
+        read(self.send(request.timeout(ANSWER_TIMEOUT)).await?).await
+    }
+
+    /// Forgets the tokens of `connection`.
+    ///
+    /// # Errors
+    /// If the owner refuses.
+    pub async fn logout(&self, connection: &str) -> Result<(), Problem> {
+        let request = self
+            .http
+            .post(url(&format!("connections/{connection}/logout")));
+        self.send(request.timeout(ANSWER_TIMEOUT)).await.map(drop)
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Problem> {
+        let answer = request.send().await.map_err(|error| {
+            if error.is_connect() {
+                let cause = error.without_url().to_string();
+                Problem::NoOwner {
+                    socket: self.socket.clone(),
+                    cause,
+                }
+            } else {
+                broken(error)
+            }
+        })?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status();
+        match read::<Failure>(answer).await {
+            Ok(failure) => Err(Problem::Refused(failure)),
+            Err(_) => Err(Problem::Broken(format!("it answered {status}"))),
+        }
+    }
+}
+
+/// The host is only there because HTTP wants one.
+fn url(path: &str) -> String {
+    format!("http://tidegate/v1/{path}")
+}
+
+fn json(request: reqwest::RequestBuilder, body: &impl Serialize) -> reqwest::RequestBuilder {
+    // These bodies are plain data, which always has a JSON form.
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    request
+        .header(reqwest::header::CONTENT_TYPE, "application/json")
+        .body(body)
+}
+
+async fn read<T: DeserializeOwned>(answer: reqwest::Response) -> Result<T, Problem> {
+    let bytes = answer.bytes().await.map_err(broken)?;
+    serde_json::from_slice(&bytes).map_err(|error| Problem::Broken(error.to_string()))
+}
+
+fn broken(error: reqwest::Error) -> Problem {
+    Problem::Broken(error.without_url().to_string())
+}

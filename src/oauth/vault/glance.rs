@@ -1,0 +1,116 @@
+//! How the connections stand, read from the file alone: what is not sealed needs no key.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::attempts::standing;
+use super::{ACCOUNT, Error};
+use crate::config::{self, Auth, Name, OAuth};
+use crate::oauth::Health;
+use crate::oauth::standing::{Reason, Standing, State, without_credential};
+use crate::store;
+
+/// Returns how every connection that signs in stands, where nobody owns the vault.
+///
+/// # Errors
+/// If the vault is there and cannot be read.
+pub fn glance(
+    vault: &Path,
+    connections: &BTreeMap<Name, config::Connection>,
+    now: Timestamp,
+) -> Result<Vec<Health>, Error> {
+    let conn = match vault.exists() {
+        true => Some(store::open_reader(vault)?),
+        false => None,
+    };
+    let mut all = Vec::new();
+    for (name, connection) in connections {
+        let Auth::OAuth(oauth) = &connection.auth else {
+            continue;
+        };
+        all.push(match &conn {
+            Some(conn) => seen(conn, name, oauth, now)?,
+            None => health(
+                name,
+                without_credential(Some(oauth), Reason::NeverSignedIn, now),
+                None,
+            ),
+        });
+    }
+    Ok(all)
+}
+
+/// What stands unsealed beside a credential.
+struct Beside {
+    generation: u64,
+    expires_at: Option<String>,
+    refresh_expires_at: Option<String>,
+    scope: Option<String>,
+}
+
+fn seen(conn: &Connection, name: &Name, oauth: &OAuth, now: Timestamp) -> Result<Health, Error> {
+    let known = conn.query_row(
+        "SELECT generation, expires_at, refresh_expires_at, scope
+         FROM credentials WHERE connection = ?1 AND account = ?2",
+        [name.as_str(), ACCOUNT],
+        |row| {
+            Ok(Beside {
+                generation: row.get::<_, i64>(0)?.unsigned_abs(),
+                expires_at: row.get(1)?,
+                refresh_expires_at: row.get(2)?,
+                scope: row.get(3)?,
+            })
+        },
+    );
+    let beside = known.optional().map_err(store::Error::from)?;
+    let standing = standing(conn, name.as_str())?;
+    let mut standing = standing.unwrap_or_else(|| match &beside {
+        Some(_) => Standing::ok(now),
+        None => without_credential(Some(oauth), Reason::NeverSignedIn, now),
+    });
+    if is_left_open(conn, name)? && standing.state == State::Ok {
+        standing.state = State::InDoubt;
+        standing.reason = Some(Reason::AnswerLost);
+    }
+    Ok(health(name, standing, beside))
+}
+
+/// True if a refresh was begun and nobody has written down how it ended.
+fn is_left_open(conn: &Connection, name: &Name) -> Result<bool, Error> {
+    let open = conn.query_row(
+        "SELECT EXISTS (SELECT 1 FROM refreshes
+         WHERE connection = ?1 AND account = ?2 AND kind = 'refresh' AND ended_at IS NULL)",
+        params![name.as_str(), ACCOUNT],
+        |row| row.get(0),
+    );
+    Ok(open.map_err(store::Error::from)?)
+}
+
+fn health(name: &Name, standing: Standing, beside: Option<Beside>) -> Health {
+    let moment = |text: Option<String>| text.and_then(|text| text.parse().ok());
+    let (generation, expires_at, refresh_expires_at, scope) = match beside {
+        Some(beside) => (
+            beside.generation,
+            moment(beside.expires_at),
+            moment(beside.refresh_expires_at),
+            beside.scope,
+        ),
+        None => (0, None, None, None),
+    };
+    Health {
+        connection: name.clone(),
+        state: standing.state,
+        reason: standing.reason,
+        detail: standing.detail,
+        since: standing.since,
+        next_at: standing.next_at,
+        generation,
+        expires_at,
+        refresh_expires_at,
+        next_refresh_at: None,
+        scope,
+    }
+}

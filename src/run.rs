@@ -1,0 +1,452 @@
+//! One flow, once: the only room where the stages meet.
+//!
+//! Everything that starts a run, be it the schedule, a catch-up or a person, comes through
+//! [`Runner::start`] with another trigger. A flow that is already running is joined: whoever asked
+//! second hears the same events and gets the same outcome.
+
+mod error;
+mod pull;
+mod reach;
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, broadcast, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::bookmark;
+use crate::clock::SharedClock;
+use crate::config::{Config, Flow, Name};
+use crate::fetch::Limits;
+use crate::http;
+use crate::journal::{self, Ending, Outcome, Trigger};
+use crate::oauth::Keeper;
+use crate::record::Tally;
+use crate::remedy::Remedy;
+use crate::store::Store;
+
+pub use error::Error;
+
+/// How many events a listener may be behind before it misses some. The end is never missed.
+const EVENTS: usize = 256;
+
+/// Runs flows. Clones share the runs.
+#[derive(Clone)]
+pub struct Runner(Arc<Inner>);
+
+struct Inner {
+    config: Arc<Config>,
+    data: Store,
+    keeper: Keeper,
+    http: http::Client,
+    clock: SharedClock,
+    limits: BTreeMap<Name, Limits>,
+    running: Mutex<HashMap<Name, Running>>,
+    permits: Semaphore,
+    tasks: TaskTracker,
+    stop: Stop,
+}
+
+/// The two ways of being told to stop.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// Finish the page, close the journal.
+    pub gently: CancellationToken,
+    /// Drop the page, close the journal.
+    pub now: CancellationToken,
+}
+
+/// A run somebody may listen to.
+#[derive(Debug)]
+struct Running {
+    events: broadcast::Sender<Event>,
+    ended: watch::Receiver<Option<Ended>>,
+}
+
+/// A run that was started or joined.
+#[derive(Debug)]
+pub struct Handle {
+    /// True if the flow was already running.
+    pub joined: bool,
+    /// What happens meanwhile.
+    pub events: broadcast::Receiver<Event>,
+    ended: watch::Receiver<Option<Ended>>,
+}
+
+impl Clone for Handle {
+    /// The clone hears what happens from now on.
+    fn clone(&self) -> Self {
+        let Self {
+            joined,
+            events,
+            ended,
+        } = self;
+        Self {
+            joined: *joined,
+            events: events.resubscribe(),
+            ended: ended.clone(),
+        }
+    }
+}
+
+impl Handle {
+    /// Waits for the run's end.
+    pub async fn ended(&mut self) -> Ended {
+        match self.ended.wait_for(Option::is_some).await {
+            Ok(ended) => ended.clone().expect("it was just seen to be there"),
+            // The sender is dropped unsent only if the runtime is shut down under the run.
+            Err(_) => Ended::broken_off(),
+        }
+    }
+}
+
+/// What a run tells while it goes on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// It began.
+    Started {
+        /// The flow.
+        flow: String,
+        /// The run's number in the journal.
+        run: i64,
+        /// Why it began.
+        trigger: Trigger,
+    },
+    /// It had begun before somebody asked for it.
+    Joined {
+        /// The flow.
+        flow: String,
+    },
+    /// Pages were merged.
+    Merged {
+        /// The flow.
+        flow: String,
+        /// The run.
+        run: i64,
+        /// The counts so far.
+        tally: Tally,
+    },
+    /// It waits for the source.
+    Waiting {
+        /// The flow.
+        flow: String,
+        /// Until when.
+        until: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// It ended.
+    Ended(Ended),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ended {
+    /// The flow.
+    pub flow: String,
+    /// The run's number in the journal; 0 if it never got one.
+    pub run: i64,
+    /// Why it began.
+    pub trigger: Trigger,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What became of the records.
+    pub tally: Tally,
+    /// How long it took.
+    pub elapsed_ms: u64,
+    /// What failed, and why.
+    pub error: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Who must act.
+    pub remedy: Option<Remedy>,
+    /// When a parked run goes on.
+    pub resumes_at: Option<Timestamp>,
+}
+
+impl Ended {
+    fn broken_off() -> Self {
+        Self {
+            flow: String::new(),
+            run: 0,
+            trigger: Trigger::Manual,
+            outcome: Outcome::Interrupted,
+            tally: Tally::default(),
+            elapsed_ms: 0,
+            error: Some("the program was stopped".to_owned()),
+            hint: None,
+            remedy: Some(Remedy::Wait),
+            resumes_at: None,
+        }
+    }
+}
+
+impl Runner {
+    /// Makes a runner of the flows of `config`.
+    #[must_use]
+    pub fn new(
+        config: Arc<Config>,
+        data: Store,
+        keeper: Keeper,
+        http: http::Client,
+        clock: SharedClock,
+    ) -> Self {
+        let limits = config
+            .connections
+            .iter()
+            .map(|(name, connection)| (name.clone(), Limits::new(&connection.budgets)))
+            .collect();
+        Self(Arc::new(Inner {
+            permits: Semaphore::new(config.max_concurrent),
+            config,
+            data,
+            keeper,
+            http,
+            clock,
+            limits,
+            running: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stop: Stop::default(),
+        }))
+    }
+
+    /// Starts a run of `flow`, or joins the one under way.
+    ///
+    /// # Errors
+    /// If there is no such flow, or the house is closing.
+    pub fn start(
+        &self,
+        flow: &str,
+        trigger: Trigger,
+        slot: Option<Timestamp>,
+    ) -> Result<Handle, Error> {
+        let flow = self.known(flow)?;
+        if self.0.stop.gently.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        let mut running = self.0.running();
+        if let Some(run) = running.get(&flow.name) {
+            let handle = Handle {
+                joined: true,
+                events: run.events.subscribe(),
+                ended: run.ended.clone(),
+            };
+            return Ok(handle);
+        }
+        let (events, heard) = broadcast::channel(EVENTS);
+        let (end, ended) = watch::channel(None);
+        running.insert(
+            flow.name.clone(),
+            Running {
+                events: events.clone(),
+                ended: ended.clone(),
+            },
+        );
+        let claim = Claim {
+            inner: Arc::clone(&self.0),
+            flow: flow.name.clone(),
+        };
+        self.0.tasks.spawn(async move {
+            let told = Told { events };
+            let result = claim.inner.run(&claim.flow, trigger, slot, &told).await;
+            drop(claim); // a listener that hears the end may start the flow again
+            told.say(Event::Ended(result.clone()));
+            end.send_replace(Some(result));
+        });
+        Ok(Handle {
+            joined: false,
+            events: heard,
+            ended,
+        })
+    }
+
+    /// Returns the flow of that name.
+    ///
+    /// # Errors
+    /// If there is none; the error lists those there are.
+    pub fn known(&self, flow: &str) -> Result<&Flow, Error> {
+        let flows = &self.0.config.flows;
+        flows
+            .get(flow)
+            .ok_or_else(|| Error::unknown_flow(flow, flows.keys()))
+    }
+
+    /// Returns the flows that are running now.
+    #[must_use]
+    pub fn running(&self) -> Vec<Name> {
+        self.0.running().keys().cloned().collect()
+    }
+
+    /// Returns the switch that stops the runs.
+    #[must_use]
+    pub fn stop(&self) -> &Stop {
+        &self.0.stop
+    }
+
+    /// Waits until no run is left, after [`Stop::gently`] was cancelled.
+    pub async fn drained(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+}
+
+/// One run of a flow at a time: the claim ends when this is dropped, also by a panic.
+struct Claim {
+    inner: Arc<Inner>,
+    flow: Name,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.inner.running().remove(&self.flow);
+    }
+}
+
+/// Who is told what a run does.
+struct Told {
+    events: broadcast::Sender<Event>,
+}
+
+impl Told {
+    fn say(&self, event: Event) {
+        // Nobody may be listening.
+        let _ = self.events.send(event);
+    }
+}
+
+impl Inner {
+    fn running(&self) -> MutexGuard<'_, HashMap<Name, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One run, from its line in the journal to its outcome there.
+    async fn run(
+        &self,
+        name: &Name,
+        trigger: Trigger,
+        slot: Option<Timestamp>,
+        told: &Told,
+    ) -> Ended {
+        let flow = &self.config.flows[name];
+        let _permit = self.permits.acquire().await;
+        let began = self.clock.now();
+        let opened = self.open(flow, trigger, slot, began).await;
+        let (run, result, tally) = match opened {
+            Err(error) => (0, Err(error), Tally::default()),
+            Ok(run) => {
+                told.say(Event::Started {
+                    flow: name.to_string(),
+                    run,
+                    trigger,
+                });
+                info!(flow = %name, run, ?trigger, "run started");
+                let pull = pull::Pull::new(self, flow, run, told);
+                let result = AssertUnwindSafe(pull.whole()).catch_unwind().await;
+                let result = result.unwrap_or_else(|panic| Err(Error::panicked(&*panic)));
+                let result = match result {
+                    Ok(()) => pull.complete().await,
+                    error => error,
+                };
+                (run, result, pull.tally())
+            }
+        };
+        let ended_at = self.clock.now();
+        let ending = ending(flow, &result);
+        if run > 0 {
+            self.close(run, &ending, ended_at).await;
+        }
+        let elapsed = crate::clock::until(began, ended_at);
+        let ended = Ended {
+            flow: name.to_string(),
+            run,
+            trigger,
+            outcome: ending.outcome,
+            tally,
+            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            error: ending.error,
+            hint: ending.hint,
+            remedy: ending.remedy,
+            resumes_at: ending.resumes_at,
+        };
+        log(&ended);
+        ended
+    }
+
+    async fn open(
+        &self,
+        flow: &Flow,
+        trigger: Trigger,
+        slot: Option<Timestamp>,
+        at: Timestamp,
+    ) -> Result<i64, Error> {
+        let name = flow.name.clone();
+        let opened = self.data.write(move |tx| {
+            let since = bookmark::read(tx, &name)?;
+            journal::open(tx, &name, trigger, slot, since.as_ref(), at)
+        });
+        opened.await.map_err(Error::Store)
+    }
+
+    /// Writes down how a run ended. Where even that fails, the next run of the flow finds the line
+    /// open and closes it as interrupted.
+    async fn close(&self, run: i64, ending: &Ending, at: Timestamp) {
+        let ending = ending.clone();
+        let closed = self
+            .data
+            .write(move |tx| journal::close(tx, run, &ending, at));
+        if let Err(error) = closed.await {
+            error!(run, %error, "could not write down how the run ended");
+        }
+    }
+}
+
+fn ending(flow: &Flow, result: &Result<(), Error>) -> Ending {
+    match result {
+        Ok(()) => Ending::success(),
+        Err(error) => Ending {
+            outcome: error.outcome(),
+            error: Some(error.told(flow)),
+            hint: error.hint(flow),
+            remedy: Some(error.remedy()),
+            resumes_at: error.resumes_at(),
+        },
+    }
+}
+
+fn log(ended: &Ended) {
+    let Ended {
+        flow,
+        run,
+        tally,
+        elapsed_ms,
+        ..
+    } = ended;
+    let Tally {
+        pages,
+        records,
+        inserted,
+        updated,
+        unchanged,
+        ..
+    } = tally;
+    match &ended.error {
+        None => info!(
+            flow,
+            run, pages, records, inserted, updated, unchanged, elapsed_ms, "run succeeded"
+        ),
+        Some(error) if ended.remedy == Some(Remedy::Wait) => {
+            warn!(
+                flow,
+                run, pages, records, elapsed_ms, "run ended early: {error}"
+            );
+        }
+        Some(error) => error!(flow, run, pages, records, elapsed_ms, "run failed: {error}"),
+    }
+}

@@ -1,0 +1,140 @@
+//! Why a run did not end well, and what a person should do about it.
+
+use std::any::Any;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::config::{Flow, Name};
+use crate::journal::Outcome;
+use crate::remedy::Remedy;
+use crate::{fetch, merge, oauth, store};
+
+/// Why a run did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no usable access token.
+    #[error(transparent)]
+    OAuth(#[from] oauth::Error),
+    /// A page could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] fetch::Error),
+    /// Records could not be merged.
+    #[error(transparent)]
+    Merge(#[from] merge::Error),
+    /// The database could not be written.
+    #[error("could not write the database: {0}")]
+    Store(#[from] store::Error),
+    /// The run took too long.
+    #[error("stopped after {limit:?}, the most a run of this flow may take")]
+    TimedOut {
+        /// The flow's `timeout`.
+        limit: Duration,
+    },
+    /// The program was told to stop.
+    #[error("stopped before it was done")]
+    Interrupted,
+    /// A fault of the program.
+    #[error("broke off by a fault of the program: {0}")]
+    Panicked(String),
+    /// There is no such flow.
+    #[error("there is no flow `{name}`; there are: {known}")]
+    UnknownFlow {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+}
+
+impl Error {
+    pub(super) fn unknown_flow<'a>(name: &str, known: impl Iterator<Item = &'a Name>) -> Self {
+        let known = known
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        Self::UnknownFlow {
+            name: name.to_owned(),
+            known,
+        }
+    }
+
+    pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let words = panic
+            .downcast_ref::<&str>()
+            .map(|words| (*words).to_owned());
+        let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
+        Self::Panicked(words.unwrap_or_else(|| "no message".to_owned()))
+    }
+
+    /// Says who must act.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::OAuth(error) => error.remedy(),
+            Self::Fetch(error) => error.remedy(),
+            Self::Merge(error) => error.remedy(),
+            Self::Store(error) => error.remedy(),
+            Self::TimedOut { .. } | Self::Interrupted => Remedy::Wait,
+            Self::Panicked(_) => Remedy::Report,
+            Self::UnknownFlow { .. } => Remedy::EditConfig,
+        }
+    }
+
+    /// Returns how a run that met this error ended.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Interrupted => Outcome::Interrupted,
+            Self::Fetch(fetch::Error::Parked { .. }) => Outcome::Parked,
+            _ => Outcome::Failed,
+        }
+    }
+
+    /// Returns when a parked run goes on.
+    #[must_use]
+    pub fn resumes_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Fetch(fetch::Error::Parked { resumes_at, .. }) => Some(*resumes_at),
+            _ => None,
+        }
+    }
+
+    /// Says what failed and why, for the journal and a person.
+    #[must_use]
+    pub fn told(&self, _flow: &Flow) -> String {
+        crate::remedy::told(self)
+    }
+
+    /// Says what to do next.
+    #[must_use]
+    pub fn hint(&self, flow: &Flow) -> Option<String> {
+        let own = match self {
+            Self::OAuth(error) => error.hint(),
+            Self::Fetch(error) => error.hint().map(str::to_owned),
+            Self::Merge(merge::Error::Store(store::Error::Full))
+            | Self::Store(store::Error::Full) => {
+                Some("make room on the disk; nothing was lost, the next run goes on".to_owned())
+            }
+            Self::Merge(error) => error.hint(),
+            _ => None,
+        };
+        if own.is_some() {
+            return own;
+        }
+        Some(match self.remedy() {
+            Remedy::Wait => match self.resumes_at() {
+                Some(at) => format!("nothing to do; the run goes on at {at}"),
+                None => "nothing to do; the next run starts again from the bookmark".to_owned(),
+            },
+            Remedy::Login => format!("sign in again: tidegate login {}", flow.connection),
+            Remedy::EditConfig => {
+                format!(
+                    "look at `[flow.{}]` and `[connection.{}]`",
+                    flow.name, flow.connection
+                )
+            }
+            Remedy::Report => "this is a fault of tidegate; please report it".to_owned(),
+        })
+    }
+}

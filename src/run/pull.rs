@@ -1,0 +1,292 @@
+//! The pages of one run: fetched, and merged while the next ones are fetched.
+//!
+//! Two futures share the work. One fetches pages into a short channel; the other takes whatever
+//! has arrived and merges it in one transaction of whole pages, together with the bookmark and the
+//! counts. So a slow source gets a transaction per page, a fast one several pages per transaction,
+//! and memory is bounded by the channel and [`BATCH_BYTES`].
+
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tracing::{debug, warn};
+
+use super::reach::{Reach, Step};
+use super::{Error, Event, Inner, Told};
+use crate::config::{Connection, Flow};
+use crate::fetch::{self, Pages, Start, Waiting, World};
+use crate::http::Authorization;
+use crate::oauth::AccessToken;
+use crate::record::{CursorValue, Page, Tally};
+use crate::{bookmark, clock, journal, merge};
+
+/// How many fetched pages may wait to be merged.
+const PAGES_AHEAD: usize = 2;
+/// A transaction takes no further page once its pages have this many bytes: enough for SQLite's
+/// commit to cost little beside the rows, little enough to stay within a small process.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// The pages of one run.
+pub(super) struct Pull<'a> {
+    house: &'a Inner,
+    flow: &'a Flow,
+    connection: &'a Connection,
+    run: i64,
+    told: &'a Told,
+    began: Timestamp,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
+    tally: Tally,
+    reach: Option<Reach>,
+}
+
+impl<'a> Pull<'a> {
+    pub(super) fn new(house: &'a Inner, flow: &'a Flow, run: i64, told: &'a Told) -> Self {
+        let connection = house.config.connection(flow);
+        let began = house.clock.now();
+        Self {
+            house,
+            flow,
+            connection,
+            run,
+            told,
+            began,
+            progress: Mutex::default(),
+        }
+    }
+
+    /// What has become of the records so far.
+    pub(super) fn tally(&self) -> Tally {
+        self.progress().tally
+    }
+
+    /// Fetches and merges every page, within the flow's time and until the house is told to stop.
+    pub(super) async fn whole(&self) -> Result<(), Error> {
+        let deadline = clock::after(self.began, self.flow.timeout);
+        tokio::select! {
+            result = self.pages() => result,
+            () = self.house.clock.sleep_until(deadline) => {
+                Err(Error::TimedOut { limit: self.flow.timeout })
+            }
+            () = self.house.stop.now.cancelled() => Err(Error::Interrupted),
+        }
+    }
+
+    async fn pages(&self) -> Result<(), Error> {
+        let before = self.before().await?;
+        let cursor = self.flow.resource.cursor.as_ref();
+        let since = cursor.and_then(|cursor| match &before {
+            Some(before) => Some(before.back(cursor.lookback)),
+            None => cursor.start.clone(),
+        });
+        let ordered = cursor.is_some_and(|cursor| cursor.ordered);
+        let zone = self.connection.time_zone.clone();
+        self.progress().reach = Some(Reach::new(before, self.began, zone, ordered));
+
+        let start = Start {
+            since,
+            now: self.began,
+        };
+        let pages = fetch::pages(self.connection, &self.flow.resource, &start)?;
+        let (ahead, arrived) = mpsc::channel(PAGES_AHEAD);
+        // A failed fetch ends the fetching, and what arrived before it is still merged; a failed
+        // merge ends both at once.
+        let fetching = async { Ok(self.fetch(pages, ahead).await) };
+        let (fetched, ()) = tokio::try_join!(fetching, self.merge(arrived))?;
+        fetched
+    }
+
+    async fn before(&self) -> Result<Option<CursorValue>, Error> {
+        if self.flow.resource.cursor.is_none() {
+            return Ok(None);
+        }
+        let name = self.flow.name.clone();
+        Ok(self
+            .house
+            .data
+            .read(move |connection| bookmark::read(connection, &name))
+            .await?)
+    }
+
+    async fn fetch(&self, mut pages: Pages, ahead: mpsc::Sender<Page>) -> Result<(), Error> {
+        let mut requests = 0;
+        loop {
+            let page = self.next_page(&mut pages).await;
+            let sent = pages.requests() - requests;
+            requests += sent;
+            self.progress().tally.requests += sent;
+            let Some(page) = page? else {
+                return Ok(());
+            };
+            debug!(flow = %self.flow.name, run = self.run, page = page.number,
+                records = page.records.len(), "page fetched");
+            if ahead.send(page).await.is_err() {
+                return Ok(()); // the merge failed, and tells why itself
+            }
+        }
+    }
+
+    /// Fetches one page, unless the house is told to stop while nothing is on its way.
+    async fn next_page(&self, pages: &mut Pages) -> Result<Option<Page>, Error> {
+        let idle = watch::Sender::new(false);
+        let told = |waiting: Waiting| {
+            idle.send_replace(true);
+            let Waiting { until, reason } = waiting;
+            let reason = reason.to_string();
+            let flow = self.flow.name.to_string();
+            self.told.say(Event::Waiting {
+                flow,
+                until,
+                reason,
+            });
+        };
+        let stopped = async {
+            self.house.stop.gently.cancelled().await;
+            // A request under way is waited for; a pause before the next one is not.
+            let _ = idle.subscribe().wait_for(|idle| *idle).await;
+        };
+        if self.house.stop.gently.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        tokio::select! {
+            page = self.authorized(pages, &told) => page,
+            () = stopped => Err(Error::Interrupted),
+        }
+    }
+
+    /// Asks with a usable access token, and once more with a newer one if that is refused.
+    async fn authorized(
+        &self,
+        pages: &mut Pages,
+        told: &(dyn Fn(Waiting) + Send + Sync),
+    ) -> Result<Option<Page>, Error> {
+        let connection = &self.connection.name;
+        let token = self.house.keeper.authorization(connection).await?;
+        let first = self.ask(pages, token.as_ref(), told).await;
+        let (Err(fetch::Error::Unauthorized { .. }), Some(token)) = (&first, &token) else {
+            return Ok(first?);
+        };
+        let newer = self
+            .house
+            .keeper
+            .rejected(connection, token.generation)
+            .await?;
+        Ok(self.ask(pages, Some(&newer), told).await?)
+    }
+
+    async fn ask(
+        &self,
+        pages: &mut Pages,
+        token: Option<&AccessToken>,
+        told: &(dyn Fn(Waiting) + Send + Sync),
+    ) -> Result<Option<Page>, fetch::Error> {
+        let authorization = token.map(|token| Authorization::bearer(&token.token));
+        let world = World {
+            http: &self.house.http,
+            clock: &*self.house.clock,
+            limits: &self.house.limits[&self.connection.name],
+            authorization: authorization.as_ref(),
+            told,
+        };
+        pages.next(&world).await
+    }
+
+    /// Merges what arrives: each transaction holds whole pages, their counts and their bookmark.
+    async fn merge(&self, mut arrived: mpsc::Receiver<Page>) -> Result<(), Error> {
+        while let Some(first) = arrived.recv().await {
+            let mut bytes = first.body.len();
+            let mut batch = vec![first];
+            while bytes < BATCH_BYTES {
+                let Ok(page) = arrived.try_recv() else { break };
+                bytes += page.body.len();
+                batch.push(page);
+            }
+            self.merge_batch(batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn merge_batch(&self, batch: Vec<Page>) -> Result<(), Error> {
+        let (name, run, at) = (self.flow.name.clone(), self.run, self.house.clock.now());
+        let table = self.flow.table.clone();
+        let watched = self
+            .flow
+            .resource
+            .cursor
+            .as_ref()
+            .map(|cursor| cursor.field.clone());
+        let reach = self.progress().reach.take();
+        let written = self.house.data.write(move |tx| -> Result<_, Error> {
+            let merged = merge::upsert(tx, &table, watched.as_ref(), &batch, at)?;
+            let mut reach = reach;
+            if let Some(reach) = &mut reach {
+                take(tx, &name, reach.merged(merged.span), run, at)?;
+            }
+            journal::progress(tx, run, &merged.tally)?;
+            Ok((merged.tally, reach))
+        });
+        let (tally, reach) = written.await?;
+        let so_far = {
+            let mut progress = self.progress();
+            progress.tally += tally;
+            progress.reach = reach;
+            progress.tally
+        };
+        let flow = self.flow.name.to_string();
+        self.told.say(Event::Merged {
+            flow,
+            run: self.run,
+            tally: so_far,
+        });
+        Ok(())
+    }
+
+    /// Moves the bookmark over everything that was read, now that all of it is merged.
+    pub(super) async fn complete(&self) -> Result<(), Error> {
+        let Some(reach) = self.progress().reach.take() else {
+            return Ok(());
+        };
+        let said = self
+            .flow
+            .resource
+            .cursor
+            .as_ref()
+            .is_some_and(|cursor| cursor.ordered);
+        if reach.broke_its_word(said) {
+            warn!(flow = %self.flow.name, run = self.run,
+                "the source did not send records in the cursor's order, though `cursor.ordered` says so");
+        }
+        let (name, run, at) = (self.flow.name.clone(), self.run, self.house.clock.now());
+        let step = reach.at_end();
+        Ok(self
+            .house
+            .data
+            .write(move |tx| take(tx, &name, step, run, at))
+            .await?)
+    }
+
+    fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
+        self.progress
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Does to the bookmark what was decided.
+fn take(
+    tx: &crate::store::Tx<'_>,
+    flow: &crate::config::Name,
+    step: Step,
+    run: i64,
+    at: Timestamp,
+) -> Result<(), crate::store::Error> {
+    match step {
+        Step::Stay => Ok(()),
+        Step::To(value) => bookmark::advance(tx, flow, &value, run, at),
+        Step::Back(Some(value)) => bookmark::advance(tx, flow, &value, run, at),
+        Step::Back(None) => bookmark::clear(tx, flow),
+    }
+}
