@@ -43,6 +43,10 @@ const LOG_FILTER: &str = "info,tokio_cron_scheduler=warn";
 /// The same for commands a person waits for: what they need to know is in the answer.
 const QUIET_LOG_FILTER: &str = "off";
 
+/// The most threads for work that blocks, which is reading the database and files. The service's
+/// unit allows 128 tasks in all.
+const BLOCKING_THREADS: usize = 16;
+
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -97,6 +101,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
     };
     start_log(&args);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build();
     let result = match runtime {

@@ -52,11 +52,11 @@ pub(super) fn check(
     for warning in &config.warnings {
         eprintln!("warning: {warning}");
     }
-    let connections = config.connections.len();
     print::line(&format!(
-        "{} is right: {} flows, {connections} connections",
+        "{} is right: {}, {}",
         path.display(),
-        flows.len()
+        print::many(flows.len() as u64, "flow"),
+        print::many(config.connections.len() as u64, "connection"),
     ));
     for flow in flows {
         let next = match flow.next_slot_at {

@@ -60,7 +60,7 @@ pub(super) async fn demo(directory: Option<PathBuf>, output: Output) -> Result<E
 
     let config = Arc::new(config::load(&config)?);
     let owner = Owner::reach(&config, "demo", &shared).await?;
-    let story = tell(&owner, &config, &sandbox, &clock, output).await;
+    let story = tell(&owner, &config, &sandbox, &clock).await;
     owner.leave().await;
     story?;
 
@@ -86,7 +86,6 @@ async fn tell(
     config: &Config,
     sandbox: &Sandbox,
     clock: &LeapClock,
-    output: Output,
 ) -> Result<(), Failed> {
     step(2, "Signing in on `exact`, as a person would in a browser");
     let begun = owner.client.begin_login("exact").await?;
@@ -104,7 +103,7 @@ async fn tell(
     say(&format!("  {}", config.vault().display()));
 
     step(3, "The first run");
-    run(owner, output).await?;
+    run(owner).await?;
 
     clock.leap(MOMENT);
     step(4, "Meanwhile at the source");
@@ -114,14 +113,14 @@ async fn tell(
     say(&format!(
         "  {CHANGED} projects changed, {ADDED} added, {DELETED} deleted; run again:"
     ));
-    run(owner, output).await?;
+    run(owner).await?;
     say("  (the deleted ones are told by the source's own feed of deletions)");
 
     step(5, "A quarter of an hour later");
     let before = health(owner).await?;
     clock.leap(BREAK);
     say("  the access token, good for ten minutes, has ended; run again:");
-    run(owner, output).await?;
+    run(owner).await?;
     let after = health(owner).await?;
     say(&format!(
         "  it was refreshed on the way: token {} gave way to token {}, and {} token requests were \
@@ -133,11 +132,11 @@ async fn tell(
     Ok(())
 }
 
-async fn run(owner: &Owner, output: Output) -> Result<(), Failed> {
+async fn run(owner: &Owner) -> Result<(), Failed> {
     let mut failed: Option<Ended> = None;
     let heard = |event: Event| {
         let Event::Ended(end) = event else { return };
-        print::ended(&end, output);
+        print::ended(&end);
         if end.outcome != Outcome::Succeeded {
             failed = Some(end);
         }

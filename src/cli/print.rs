@@ -5,7 +5,6 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::Output;
 use crate::journal::Outcome;
 use crate::record::Tally;
 use crate::run::Ended;
@@ -26,14 +25,16 @@ pub(super) fn line(text: &str) {
     }
 }
 
-/// Prints how a run ended: one line, and what to do if it did not end well.
-pub(super) fn ended(end: &Ended, output: Output) {
-    if output.json {
-        if let Ok(text) = serde_json::to_string(end) {
-            line(&text);
-        }
-        return;
+/// Prints one of many answers as a line of JSON.
+pub(super) fn json_line(value: &impl Serialize) {
+    match serde_json::to_string(value) {
+        Ok(text) => line(&text),
+        Err(error) => eprintln!("error: could not write JSON: {error}"),
     }
+}
+
+/// Prints how a run ended: one line, and what to do if it did not end well.
+pub(super) fn ended(end: &Ended) {
     let took = elapsed(end.elapsed_ms);
     match end.outcome {
         Outcome::Succeeded => line(&format!("{}: {} in {took}", end.flow, counts(&end.tally))),
@@ -54,6 +55,12 @@ pub(super) fn ended(end: &Ended, output: Output) {
     }
 }
 
+/// Returns a number of things, as `1 record` or `2 records`.
+pub(super) fn many(count: u64, thing: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{ending}")
+}
+
 /// Returns what became of records, as `312 records: 3 inserted, 2 updated, 307 unchanged`.
 pub(super) fn counts(tally: &Tally) -> String {
     let Tally {
@@ -64,13 +71,13 @@ pub(super) fn counts(tally: &Tally) -> String {
         deleted,
         ..
     } = tally;
-    let noun = if *records == 1 { "record" } else { "records" };
     let deleted = match deleted {
         0 => String::new(),
         deleted => format!(", {deleted} deleted"),
     };
     format!(
-        "{records} {noun}: {inserted} inserted, {updated} updated, {unchanged} unchanged{deleted}"
+        "{}: {inserted} inserted, {updated} updated, {unchanged} unchanged{deleted}",
+        many(*records, "record")
     )
 }
 

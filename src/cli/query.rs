@@ -126,7 +126,8 @@ fn text(value: ValueRef<'_>) -> String {
     match value {
         ValueRef::Null => String::new(),
         ValueRef::Integer(number) => number.to_string(),
-        ValueRef::Real(number) => number.to_string(),
+        // With its point, so that a real is not taken for an integer.
+        ValueRef::Real(number) => format!("{number:?}"),
         ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
         ValueRef::Blob(bytes) => hex(bytes),
     }

@@ -31,9 +31,14 @@ pub(super) async fn run_now(
     let mut progress = Progress::new(output);
     let mut ended = Vec::new();
     let heard = |event: Event| {
+        if output.json {
+            print::json_line(&event);
+        }
         progress.show(&event);
         if let Event::Ended(end) = event {
-            progress.all.suspend(|| print::ended(&end, output));
+            if !output.json {
+                progress.all.suspend(|| print::ended(&end));
+            }
             ended.push(end);
         }
     };
