@@ -268,6 +268,7 @@ impl House {
             let wake = next.map_or(again, |next| next.min(again));
             tokio::select! {
                 () = self.clock.sleep_until(wake) => {}
+                () = self.keeper.any_landed() => {}
                 changed = plan.changed() => {
                     if changed.is_err() {
                         return; // the schedule has stopped

@@ -82,7 +82,7 @@ impl Records {
             row % 100,
             row % 5_000,
             row % 99 + 1,
-            row % 3 == 0,
+            row.is_multiple_of(3),
         )
         .unwrap();
     }

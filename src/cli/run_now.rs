@@ -140,7 +140,7 @@ mod tests {
         let failed = end(Outcome::Failed, Some(Remedy::Wait));
         let login = end(Outcome::Failed, Some(Remedy::Login));
         assert_eq!(exit(&[]), Exit::Done);
-        assert_eq!(exit(&[good.clone()]), Exit::Done);
+        assert_eq!(exit(std::slice::from_ref(&good)), Exit::Done);
         assert_eq!(exit(&[good.clone(), failed.clone()]), Exit::Failed);
         assert_eq!(exit(&[login, failed, good]), Exit::Login);
     }
