@@ -118,7 +118,7 @@ async fn answer(args: Args, output: Output) -> Result<Exit, Failed> {
     let clock = clock::of_process();
     let path = args.config.as_deref();
     let Some(command) = args.command else {
-        let config = load(path, output)?;
+        let config = load(path)?;
         return match args.run_now {
             Some(flows) => run_now::run_now(&config, flows, output, &clock).await,
             None => service::serve(&config, &clock).await,
@@ -129,48 +129,31 @@ async fn answer(args: Args, output: Output) -> Result<Exit, Failed> {
         Command::Login {
             connection,
             no_browser,
-        } => {
-            login::login(
-                &load(path, output)?,
-                &connection,
-                no_browser,
-                output,
-                &clock,
-            )
-            .await
-        }
+        } => login::login(&load(path)?, &connection, no_browser, output, &clock).await,
         Command::Logout { connection } => {
-            login::logout(&load(path, output)?, &connection, output, &clock).await
+            login::logout(&load(path)?, &connection, output, &clock).await
         }
-        Command::Connections => {
-            connections::connections(&load(path, output)?, output, &clock).await
-        }
-        Command::Status => status::status(&load(path, output)?, output, &clock).await,
-        Command::Runs { flow, limit } => runs::runs(&*load(path, output)?, flow, limit, output),
-        Command::Tables => tables::tables(&*load(path, output)?, output),
-        Command::Query { sql, csv } => query::query(&*load(path, output)?, &sql, csv, output),
+        Command::Connections => connections::connections(&load(path)?, output, &clock).await,
+        Command::Status => status::status(&load(path)?, output, &clock).await,
+        Command::Runs { flow, limit } => runs::runs(&*load(path)?, flow, limit, output),
+        Command::Tables => tables::tables(&*load(path)?, output),
+        Command::Query { sql, csv } => query::query(&*load(path)?, &sql, csv, output),
         Command::Vault {
             command: VaultCommand::Init { key_file },
         } => vault::init(path, key_file, output),
         Command::Demo { directory } => demo::demo(directory, output).await,
         Command::Completions { shell } => {
-            let mut command = Args::command();
-            clap_complete::generate(shell, &mut command, "tidegate", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "tidegate", &mut script);
+            print::line(String::from_utf8_lossy(&script).trim_end());
             Ok(Exit::Done)
         }
     }
 }
 
-/// Loads the configuration, and tells its warnings.
-fn load(path: Option<&Path>, output: Output) -> Result<Arc<Config>, Failed> {
-    let path = config::find(path);
-    let config = config::load(&path)?;
-    if !output.json {
-        for warning in &config.warnings {
-            eprintln!("warning: {warning}");
-        }
-    }
-    Ok(Arc::new(config))
+/// Loads the configuration. Its warnings are for `check` and for the service's log.
+fn load(path: Option<&Path>) -> Result<Arc<Config>, Failed> {
+    Ok(Arc::new(config::load(&config::find(path))?))
 }
 
 fn start_log(args: &Args) {

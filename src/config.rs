@@ -134,6 +134,20 @@ impl std::borrow::Borrow<str> for Name {
     }
 }
 
+/// Says that there is no connection or flow of a name, what was probably meant, and what there is.
+#[must_use]
+pub fn no_such<'n>(kind: &str, name: &str, known: impl Iterator<Item = &'n Name>) -> String {
+    let known: Vec<&str> = known.map(Name::as_str).collect();
+    let meant = reader::nearest(name, known.iter().copied())
+        .map(|near| format!(" (did you mean `{near}`?)"))
+        .unwrap_or_default();
+    if known.is_empty() {
+        return format!("there is no {kind} `{name}`, nor any other");
+    }
+    let known = reader::listed(known.into_iter());
+    format!("there is no {kind} `{name}`{meant}; there are: {known}")
+}
+
 /// The configuration's name where none is given: here, or where a service has its own.
 const PLACES: [&str; 2] = ["tidegate.toml", "/etc/tidegate/tidegate.toml"];
 

@@ -68,6 +68,21 @@ impl Error {
             Self::OAuth(error) => error.remedy(),
         }
     }
+
+    /// Says what to do about it, if there is something to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::StateDir { .. } => {
+                "choose another `state_dir`, or one where the user that runs tidegate may write"
+            }
+            Self::Lock(error) => return error.hint().map(str::to_owned),
+            Self::Key(error) => return error.hint().map(str::to_owned),
+            Self::Store(error) => return error.hint().map(str::to_owned),
+            Self::OAuth(error) => return error.hint(),
+        };
+        Some(hint.to_owned())
+    }
 }
 
 /// Everything long-lived. Clones share it.

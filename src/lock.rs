@@ -47,6 +47,15 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         Remedy::EditConfig
     }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Taken { .. } => "ask the running one: `tidegate status`, `tidegate --run-now`",
+            Self::Io { .. } => "the user that runs tidegate needs to write the state directory",
+        })
+    }
 }
 
 /// Takes `directory` for this process, or says who has it.

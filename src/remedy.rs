@@ -19,14 +19,14 @@ pub enum Remedy {
     Report,
 }
 
-/// Tells an error with its causes, leaving out a cause that the words before it already end with.
+/// Tells an error with its causes, leaving out a cause whose words stand there already.
 #[must_use]
 pub fn told(error: &(dyn std::error::Error + 'static)) -> String {
     let mut told = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         let words = cause.to_string();
-        if !told.ends_with(&words) {
+        if !told.contains(&words) {
             told = format!("{told}: {words}");
         }
         source = cause.source();

@@ -172,6 +172,15 @@ impl Error {
             Self::OAuth(error) => error.remedy(),
         }
     }
+
+    /// Says what to do about it, if there is something to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint().map(str::to_owned),
+            Self::OAuth(error) => error.hint(),
+        }
+    }
 }
 
 /// Where a running house's report comes from.
@@ -229,7 +238,7 @@ pub async fn of_house(sources: Sources<'_>) -> Result<Report, Error> {
 pub fn of_files(config: &Config, now: Timestamp) -> Result<Report, Error> {
     let names: Vec<Name> = config.flows.keys().cloned().collect();
     let pasts = if config.database.exists() {
-        read_pasts(&store::open_reader(&config.database)?, &names)?
+        read_pasts(&store::open_reader(&config.database, &store::DATA)?, &names)?
     } else {
         BTreeMap::new()
     };

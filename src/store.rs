@@ -52,6 +52,13 @@ pub struct Schema {
     pub durable: bool,
 }
 
+impl Schema {
+    /// The newest version we know.
+    fn version(&self) -> u32 {
+        u32::try_from(self.migrations.len()).expect("there are few migrations")
+    }
+}
+
 /// The data: bookmarks, runs, and the tables of the flows.
 pub const DATA: Schema = Schema {
     name: "data",
@@ -95,8 +102,22 @@ pub enum Error {
         /// The newest schema version we know.
         known: u32,
     },
-    /// The file is some other program's database.
-    #[error("`{}` is not a tidegate {expected} database", path.display())]
+    /// There is no such file yet.
+    #[error("there is no `{}` yet", path.display())]
+    Missing {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// What is wrong with one file as a whole.
+    #[error("`{}`: {problem}", path.display())]
+    At {
+        /// The database file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: Box<Error>,
+    },
+    /// The file is some other program's database, or the other one of ours.
+    #[error("`{}` is another database, not the {expected} of a tidegate", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -112,9 +133,12 @@ pub enum Error {
     /// The database is damaged, or is no database.
     #[error("the database is damaged: {0}")]
     Damaged(String),
-    /// The file or its directory may not be written.
-    #[error("the database is read-only: {0}")]
+    /// The file or its directory may not be opened, or not be written.
+    #[error("the database cannot be opened or written: {0}")]
     ReadOnly(String),
+    /// The disk did not do what it was told, be it broken or a quota used up.
+    #[error("the disk failed: {0}")]
+    Disk(String),
     /// Anything else SQLite says.
     #[error("SQLite: {0}")]
     Sqlite(rusqlite::Error),
@@ -132,12 +156,53 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Full | Self::Busy | Self::Closed => Remedy::Wait,
+            Self::At { problem, .. } => problem.remedy(),
             Self::Open { .. }
             | Self::Newer { .. }
+            | Self::Missing { .. }
             | Self::Foreign { .. }
             | Self::Damaged(_)
-            | Self::ReadOnly(_) => Remedy::EditConfig,
+            | Self::ReadOnly(_)
+            | Self::Disk(_) => Remedy::EditConfig,
             Self::Sqlite(_) | Self::Panicked(_) => Remedy::Report,
+        }
+    }
+
+    /// Says what a person can do, where that is not plain from the message.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::At { problem, .. } => problem.hint(),
+            Self::Full => Some("make room on the disk; what was written before is whole"),
+            Self::Newer { .. } => {
+                Some("install the version that made it, or a newer one; nothing was changed")
+            }
+            Self::Missing { .. } => Some("the first run makes it: `tidegate --run-now`"),
+            Self::Foreign { .. } => Some("it was not touched; check `database` and `state_dir`"),
+            Self::Damaged(_) => {
+                Some("bring back a copy of the file, or move it away to begin without it")
+            }
+            Self::Open { .. } | Self::ReadOnly(_) => {
+                Some("the user that runs tidegate needs to write the file and its directory")
+            }
+            Self::Disk(_) => Some("look at the disk, its mount and the quotas on it"),
+            Self::Busy => Some("close the other program that writes to it"),
+            Self::Sqlite(_) | Self::Panicked(_) | Self::Closed => None,
+        }
+    }
+
+    fn at(self, path: &Path) -> Self {
+        let path = path.to_owned();
+        match self {
+            named @ (Self::Open { .. }
+            | Self::Newer { .. }
+            | Self::Missing { .. }
+            | Self::At { .. }
+            | Self::Foreign { .. }) => named,
+            problem => Self::At {
+                path,
+                problem: Box::new(problem),
+            },
         }
     }
 }
@@ -153,6 +218,7 @@ impl From<rusqlite::Error> for Error {
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
                 Self::ReadOnly(error.to_string())
             }
+            Some(ErrorCode::SystemIoFailure) => Self::Disk(error.to_string()),
             _ => Self::Sqlite(error),
         }
     }
@@ -179,8 +245,11 @@ impl Store {
     /// # Errors
     /// If the file cannot be opened, is damaged, is not ours, or is newer than this program.
     pub fn open(path: &Path, schema: &Schema) -> Result<Self, Error> {
-        let mut connection = open_writer(path, schema)?;
-        migrate(&mut connection, path, schema)?;
+        let connection = open_writer(path, schema).and_then(|mut connection| {
+            migrate(&mut connection, path, schema)?;
+            Ok(connection)
+        });
+        let mut connection = connection.map_err(|error| error.at(path))?;
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
         thread::Builder::new()
             .name(format!("{}-writer", schema.name))
@@ -247,7 +316,7 @@ impl Store {
             let spare = store.readers().pop();
             let connection = match spare {
                 Some(connection) => connection,
-                None => open_reader(&store.path)?,
+                None => connect_reader(&store.path)?,
             };
             let result = work(&connection);
             let mut readers = store.readers();
@@ -307,16 +376,37 @@ fn panicked(panic: &(dyn Any + Send)) -> Error {
     Error::Panicked(words.unwrap_or_else(|| "no message".to_owned()))
 }
 
-/// Opens the database at `path` for reading only, for commands that need no owner.
+/// Opens the database at `path` for reading only, for commands that need no owner and ask for what
+/// `schema` has.
+///
+/// # Errors
+/// If there is no such file, it cannot be read, is not ours, or is newer than this program.
+pub fn open_reader(path: &Path, schema: &Schema) -> Result<Connection, Error> {
+    let connection = open_any(path)?;
+    match version(&connection, path, schema) {
+        Ok(_) => Ok(connection),
+        Err(error) => Err(error.at(path)),
+    }
+}
+
+/// Opens any database at `path` for reading only, also one that this program does not know.
 ///
 /// # Errors
 /// If there is no such file, or it cannot be read.
-pub fn open_reader(path: &Path) -> Result<Connection, Error> {
-    let missing = |source| Error::Open {
-        path: path.to_owned(),
-        source,
-    };
-    std::fs::metadata(path).map_err(missing)?;
+pub fn open_any(path: &Path) -> Result<Connection, Error> {
+    match std::fs::metadata(path) {
+        Ok(_) => connect_reader(path).map_err(|error| error.at(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::Missing {
+            path: path.to_owned(),
+        }),
+        Err(source) => Err(Error::Open {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn connect_reader(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     harden(&connection)?;
@@ -338,6 +428,8 @@ fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     harden(&connection)?;
+    // Before anything is written: WAL mode stands in the file itself.
+    version(&connection, path, schema)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     // In a WAL database NORMAL can lose the last commits to a power cut, but always whole ones:
     // a lost page of rows takes its bookmark with it and is fetched again. A lost token is lost.
@@ -367,18 +459,21 @@ fn harden(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-fn migrate(connection: &mut Connection, path: &Path, schema: &Schema) -> Result<(), Error> {
-    let known = u32::try_from(schema.migrations.len()).expect("there are few migrations");
-    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: u32 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let application_id: i32 = tx.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let objects: i64 = tx.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+/// Returns the schema version of a database, which is 0 for an empty one.
+fn version(connection: &Connection, path: &Path, schema: &Schema) -> Result<u32, Error> {
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get(0));
+    let found = number("user_version")?;
+    let application_id: i32 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let objects: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if application_id != schema.application_id && (objects > 0 || found > 0) {
         return Err(Error::Foreign {
             path: path.to_owned(),
             expected: schema.name,
         });
     }
+    let known = schema.version();
     if found > known {
         return Err(Error::Newer {
             path: path.to_owned(),
@@ -386,6 +481,14 @@ fn migrate(connection: &mut Connection, path: &Path, schema: &Schema) -> Result<
             known,
         });
     }
+    Ok(found)
+}
+
+fn migrate(connection: &mut Connection, path: &Path, schema: &Schema) -> Result<(), Error> {
+    let known = schema.version();
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Once more, because another process may have been faster.
+    let found = version(&tx, path, schema)?;
     if found == known {
         return Ok(());
     }

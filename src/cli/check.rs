@@ -50,7 +50,7 @@ pub(super) fn check(
         return Ok(Exit::Done);
     }
     for warning in &config.warnings {
-        eprintln!("warning: {warning}");
+        print::talk(&format!("warning: {warning}"));
     }
     print::line(&format!(
         "{} is right: {}, {}",

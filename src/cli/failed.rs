@@ -67,7 +67,7 @@ impl Failed {
                 if output.json {
                     print::json(&report);
                 } else {
-                    eprint!("{}", report.render(output.color));
+                    print::talk(report.render(output.color).trim_end());
                 }
                 Exit::Configuration
             }
@@ -75,9 +75,9 @@ impl Failed {
                 if output.json {
                     print::json(&told);
                 } else {
-                    eprintln!("error: {}", told.error);
+                    print::talk(&format!("error: {}", told.error));
                     if let Some(hint) = &told.hint {
-                        eprintln!("hint: {hint}");
+                        print::talk(&format!("hint: {hint}"));
                     }
                 }
                 match told.remedy {
@@ -111,17 +111,7 @@ impl From<Problem> for Failed {
 
 impl From<daemon::Error> for Failed {
     fn from(error: daemon::Error) -> Self {
-        let hint = match &error {
-            daemon::Error::Key(_) => Some("`tidegate vault init` makes a key file, once"),
-            daemon::Error::Store(store::Error::Newer { .. }) => {
-                Some("install the version that made it, or a newer one; nothing was changed")
-            }
-            daemon::Error::Lock(lock::Error::Taken { .. }) => {
-                Some("ask the running one: `tidegate status`, `tidegate --run-now`")
-            }
-            _ => None,
-        };
-        Self::of(&error, error.remedy(), hint)
+        Self::of(&error, error.remedy(), error.hint().as_deref())
     }
 }
 
@@ -145,6 +135,6 @@ impl From<oauth::Error> for Failed {
 
 impl From<status::Error> for Failed {
     fn from(error: status::Error) -> Self {
-        Self::of(&error, error.remedy(), None)
+        Self::of(&error, error.remedy(), error.hint().as_deref())
     }
 }

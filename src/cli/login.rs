@@ -10,7 +10,7 @@ use url::Url;
 use super::owner::Owner;
 use super::{Exit, Failed, Output, print};
 use crate::clock::{self, SharedClock, SystemClock};
-use crate::config::{Config, Name};
+use crate::config::{self, Config};
 use crate::control::{LoginBegun, LoginDone};
 use crate::oauth::login::{self, Loopback};
 use crate::remedy::Remedy;
@@ -41,9 +41,9 @@ pub(super) async fn login(
         print::line(&format!("  access token until {}", print::moment(at)));
     }
     if !done.refreshable {
-        eprintln!(
+        print::talk(
             "warning: the server gave no refresh token, so somebody must sign in again when this \
-             access token ends; many servers give one for a scope such as `offline_access`"
+             access token ends; many servers give one for a scope such as `offline_access`",
         );
     }
     Ok(Exit::Done)
@@ -74,7 +74,7 @@ async fn redirected(
         true => Some(listen(&begun.redirect_uri).await?),
         false => None,
     };
-    eprintln!("Open this address and sign in:\n");
+    print::talk("Open this address and sign in:\n");
     if output.json {
         print::json(begun);
     } else {
@@ -84,19 +84,22 @@ async fn redirected(
         && std::io::stderr().is_terminal()
         && open::that_detached(begun.authorize_url.as_str()).is_err()
     {
-        eprintln!("\n(no browser could be opened here)");
+        print::talk("\n(no browser could be opened here)");
     }
     match listener {
         Some(listener) => {
-            eprintln!("\nWaiting for the answer on {} …", begun.redirect_uri);
+            print::talk(&format!(
+                "\nWaiting for the answer on {} …",
+                begun.redirect_uri
+            ));
             answered(listener).await
         }
         None => {
-            eprintln!(
+            print::talk(&format!(
                 "\nAfterwards the browser goes to {}, which may show nothing or an error.\n\
                  Copy the whole address from its address bar, paste it here and press Enter:",
                 begun.redirect_uri
-            );
+            ));
             pasted().await
         }
     }
@@ -171,10 +174,6 @@ fn known(config: &Config, connection: &str) -> Result<(), Failed> {
     if config.connections.contains_key(connection) {
         return Ok(());
     }
-    let known: Vec<&str> = config.connections.keys().map(Name::as_str).collect();
-    let error = format!(
-        "there is no connection `{connection}`; there are: {}",
-        known.join(", ")
-    );
+    let error = config::no_such("connection", connection, config.connections.keys());
     Err(Failed::new(error, Remedy::EditConfig, None))
 }

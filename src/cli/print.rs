@@ -13,23 +13,30 @@ use crate::run::Ended;
 pub(super) fn json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {
         Ok(text) => line(&text),
-        Err(error) => eprintln!("error: could not write JSON: {error}"),
+        Err(error) => talk(&format!("error: could not write JSON: {error}")),
     }
 }
 
-/// Prints one line of an answer. A closed pipe means that nobody wants more.
+/// Prints one line of an answer.
+///
+/// A closed pipe means that nobody wants to read more, but what was asked for goes on: a run, or the
+/// exchange of a token, must not end because of it.
 pub(super) fn line(text: &str) {
     use std::io::Write;
-    if writeln!(std::io::stdout(), "{text}").is_err() {
-        std::process::exit(0);
-    }
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Prints what is no answer. Where nobody can read it, there is nobody to tell.
+pub(super) fn talk(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Prints one of many answers as a line of JSON.
 pub(super) fn json_line(value: &impl Serialize) {
     match serde_json::to_string(value) {
         Ok(text) => line(&text),
-        Err(error) => eprintln!("error: could not write JSON: {error}"),
+        Err(error) => talk(&format!("error: could not write JSON: {error}")),
     }
 }
 
@@ -46,10 +53,10 @@ pub(super) fn ended(end: &Ended) {
                 counts(&end.tally)
             ));
             if let Some(error) = &end.error {
-                eprintln!("error: flow `{}`: {error}", end.flow);
+                talk(&format!("error: flow `{}`: {error}", end.flow));
             }
             if let Some(hint) = &end.hint {
-                eprintln!("hint: {hint}");
+                talk(&format!("hint: {hint}"));
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::store;
 const MOST_ROWS: usize = 1_000;
 
 pub(super) fn query(config: &Config, sql: &str, csv: bool, output: Output) -> Result<Exit, Failed> {
-    let connection = store::open_reader(&config.database)?;
+    let connection = store::open_any(&config.database)?;
     let answer = if csv {
         as_csv(&connection, sql)
     } else if output.json {
@@ -117,7 +117,7 @@ fn as_table(connection: &Connection, sql: &str) -> Result<(), Trouble> {
     let right: Vec<usize> = (0..names.len()).filter(|index| numbers[*index]).collect();
     print::table(&heading, cells, &right);
     if more > 0 {
-        eprintln!("{more} more rows; --csv and --json show all");
+        print::talk(&format!("{more} more rows; --csv and --json show all"));
     }
     Ok(())
 }

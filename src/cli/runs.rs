@@ -1,7 +1,7 @@
 //! `tidegate runs [FLOW]`: the latest runs.
 
 use super::{Exit, Failed, Output, print};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::journal::{self, Outcome, RunRow};
 use crate::remedy::Remedy;
 use crate::store;
@@ -16,15 +16,10 @@ pub(super) fn runs(
         .as_deref()
         .filter(|flow| !config.flows.contains_key(*flow))
     {
-        let known: Vec<&str> = config
-            .flows
-            .keys()
-            .map(crate::config::Name::as_str)
-            .collect();
-        let error = format!("there is no flow `{flow}`; there are: {}", known.join(", "));
+        let error = config::no_such("flow", flow, config.flows.keys());
         return Err(Failed::new(error, Remedy::EditConfig, None));
     }
-    let connection = store::open_reader(&config.database)?;
+    let connection = store::open_reader(&config.database, &store::DATA)?;
     let runs = journal::recent(&connection, flow.as_deref(), limit)?;
     if output.json {
         print::json(&runs);

@@ -24,6 +24,9 @@ pub(super) async fn serve(config: &Arc<Config>, clock: &SharedClock) -> Result<E
     signals::stop_runs(stop.clone())?;
     let (flows, connections) = (config.flows.len(), config.connections.len());
     info!(flows, connections, state_dir = %config.state_dir.display(), "started");
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
     notify(&[NotifyState::Ready]);
 
     let (lived, served, ()) = tokio::join!(

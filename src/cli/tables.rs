@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::{merge, store};
 
 pub(super) fn tables(config: &Config, output: Output) -> Result<Exit, Failed> {
-    let connection = store::open_reader(&config.database)?;
+    let connection = store::open_reader(&config.database, &store::DATA)?;
     let tables = merge::tables(&connection)?;
     if output.json {
         print::json(&tables);

@@ -27,7 +27,7 @@ pub enum Error {
     },
     /// The access token has ended, and the next may not be asked for yet.
     #[error(
-        "connection `{connection}` has no access token until {next_at:.0}: {}{}",
+        "connection `{connection}` has no access token until {next_at}: {}{}",
         why_wait(*reason), in_brackets(detail)
     )]
     Waiting {
@@ -133,6 +133,11 @@ impl Error {
             Self::NeedsLogin { connection, .. } => {
                 Some(format!("type `tidegate login {connection}`"))
             }
+            Self::NeedsAttention {
+                connection,
+                reason: Some(Reason::Unreadable),
+                ..
+            } => Some(format!("type `tidegate login {connection}`")),
             Self::NeedsAttention { connection, .. } => Some(format!(
                 "type `tidegate login {connection}`; if that is refused too, check the client secret"
             )),
@@ -146,12 +151,12 @@ impl Error {
                 Some(format!("check `token` of connection `{connection}`"))
             }
             Self::Login(error) => error.hint(),
+            Self::Vault(error) => error.hint().map(str::to_owned),
             Self::Unknown { .. }
             | Self::Waiting { .. }
             | Self::Secret { .. }
             | Self::Slow { .. }
-            | Self::Stopping { .. }
-            | Self::Vault(_) => None,
+            | Self::Stopping { .. } => None,
         }
     }
 

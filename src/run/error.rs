@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::config::{Flow, Name};
+use crate::config::{self, Flow, Name};
 use crate::journal::Outcome;
 use crate::remedy::Remedy;
 use crate::{fetch, merge, oauth, store};
@@ -38,25 +38,13 @@ pub enum Error {
     #[error("broke off by a fault of the program: {0}")]
     Panicked(String),
     /// There is no such flow.
-    #[error("there is no flow `{name}`; there are: {known}")]
-    UnknownFlow {
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: String,
-    },
+    #[error("{0}")]
+    UnknownFlow(String),
 }
 
 impl Error {
     pub(super) fn unknown_flow<'a>(name: &str, known: impl Iterator<Item = &'a Name>) -> Self {
-        let known = known
-            .map(|name| format!("`{name}`"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        Self::UnknownFlow {
-            name: name.to_owned(),
-            known,
-        }
+        Self::UnknownFlow(config::no_such("flow", name, known))
     }
 
     pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
@@ -77,7 +65,7 @@ impl Error {
             Self::Store(error) => error.remedy(),
             Self::TimedOut { .. } | Self::Interrupted => Remedy::Wait,
             Self::Panicked(_) => Remedy::Report,
-            Self::UnknownFlow { .. } => Remedy::EditConfig,
+            Self::UnknownFlow(_) => Remedy::EditConfig,
         }
     }
 
@@ -112,9 +100,8 @@ impl Error {
         let own = match self {
             Self::OAuth(error) => error.hint(),
             Self::Fetch(error) => error.hint().map(str::to_owned),
-            Self::Merge(merge::Error::Store(store::Error::Full))
-            | Self::Store(store::Error::Full) => {
-                Some("make room on the disk; nothing was lost, the next run goes on".to_owned())
+            Self::Merge(merge::Error::Store(error)) | Self::Store(error) => {
+                error.hint().map(str::to_owned)
             }
             Self::Merge(error) => error.hint(),
             _ => None,
@@ -125,7 +112,10 @@ impl Error {
         Some(match self.remedy() {
             Remedy::Wait => match self.resumes_at() {
                 Some(at) => format!("nothing to do; the run goes on at {at}"),
-                None => "nothing to do; the next run starts again from the bookmark".to_owned(),
+                None if flow.resource.cursor.is_some() => {
+                    "nothing to do; the next run starts again from the bookmark".to_owned()
+                }
+                None => "nothing to do; the next run starts again".to_owned(),
             },
             Remedy::Login => format!("sign in again: tidegate login {}", flow.connection),
             Remedy::EditConfig => {

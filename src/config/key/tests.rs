@@ -167,5 +167,8 @@ fn a_missing_key_names_the_source_tried() {
         error.to_string(),
         "could not read the vault's key from file `/nowhere/vault.key`"
     );
-    assert_eq!(error.hint(), Some("make a key with `tidegate vault init`"));
+    assert_eq!(
+        error.hint(),
+        Some("make the first key with `tidegate vault init`; a vault that is there needs its own")
+    );
 }

@@ -68,9 +68,9 @@ impl KeyError {
             Self::Unreadable {
                 source: SecretError::Unreadable { source, .. },
                 ..
-            } if source.kind() == io::ErrorKind::NotFound => {
-                Some("make a key with `tidegate vault init`")
-            }
+            } if source.kind() == io::ErrorKind::NotFound => Some(
+                "make the first key with `tidegate vault init`; a vault that is there needs its own",
+            ),
             Self::Unreadable { .. } | Self::Malformed { .. } => None,
             Self::Guessable { .. } => Some("make a random one with `tidegate vault init`"),
         }

@@ -6,7 +6,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{ACCOUNT, Error, states};
+use super::attempts::standing;
+use super::{ACCOUNT, Error};
 use crate::config::{self, Auth, Name, OAuth};
 use crate::oauth::Health;
 use crate::oauth::standing::{Reason, Standing, State, without_credential};
@@ -22,7 +23,7 @@ pub fn glance(
     now: Timestamp,
 ) -> Result<Vec<Health>, Error> {
     let conn = match vault.exists() {
-        true => Some(store::open_reader(vault)?),
+        true => Some(store::open_reader(vault, &store::VAULT)?),
         false => None,
     };
     let mut all = Vec::new();
@@ -65,7 +66,7 @@ fn seen(conn: &Connection, name: &Name, oauth: &OAuth, now: Timestamp) -> Result
         },
     );
     let beside = known.optional().map_err(store::Error::from)?;
-    let standing = states::read(conn, name.as_str())?;
+    let standing = standing(conn, name.as_str())?;
     let mut standing = standing.unwrap_or_else(|| match &beside {
         Some(_) => Standing::ok(now),
         None => without_credential(Some(oauth), Reason::NeverSignedIn, now),
