@@ -15,8 +15,12 @@
     reason = "only tests come here"
 )]
 
+#[cfg(feature = "test-clock")]
+mod exact;
+mod golden;
 mod loopback;
 mod process;
+mod scripted;
 mod servers;
 
 use std::fs::{self, OpenOptions};
@@ -29,8 +33,12 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
+#[cfg(feature = "test-clock")]
+pub use exact::Exact;
+pub use golden::tamed;
 pub use loopback::{Reply, call};
 pub use process::{Ran, Running};
+pub use scripted::{Asked, Scripted, answer, json};
 pub use servers::{OidcServer, skip};
 
 /// A vault key. Worth nothing: whatever it seals is made by a test and thrown away.
@@ -38,6 +46,23 @@ const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1
 /// When a test begins, on the clock that only it moves: a Monday morning in winter.
 #[cfg(feature = "test-clock")]
 const BEGINNING: &str = "2026-01-05T08:00:00Z";
+
+/// Looks again and again, for as long as a machine may need, whether something has come to be.
+pub fn eventually(is_so: impl Fn() -> bool) -> bool {
+    const LOOKS: u32 = 6_000;
+    const BETWEEN: std::time::Duration = std::time::Duration::from_millis(5);
+    (0..LOOKS).any(|_| {
+        is_so() || {
+            // What happens in another process wakes nobody here.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "another process knows no other clock"
+            )]
+            std::thread::sleep(BETWEEN);
+            false
+        }
+    })
+}
 
 /// A directory with a configuration, a key and room for the state, gone when the test is.
 #[derive(Debug)]
@@ -141,6 +166,30 @@ impl TempHouse {
             self.clock().advance(STEP).unwrap();
         }
         running.finish()
+    }
+
+    /// Waits until a program in this house answers on its socket.
+    #[track_caller]
+    pub fn wait_until_served(&self) {
+        let socket = self.path("tidegate-state/tidegate.sock");
+        let answers = || std::os::unix::net::UnixStream::connect(&socket).is_ok();
+        assert!(
+            eventually(answers),
+            "nobody answers on {}",
+            socket.display()
+        );
+    }
+
+    /// Returns the number of the credential that the vault holds for a connection, if it holds one.
+    pub fn generation(&self, connection: &str) -> Option<i64> {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let vault = Connection::open_with_flags(self.path("tidegate-state/vault.db"), flags);
+        let vault = vault.unwrap();
+        let mut statement = vault
+            .prepare("SELECT generation FROM credentials WHERE connection = ?1")
+            .unwrap();
+        let mut rows = statement.query([connection]).unwrap();
+        rows.next().unwrap().map(|row| row.get(0).unwrap())
     }
 
     /// Opens the synced database as any other program would.

@@ -1,0 +1,149 @@
+//! A house beside the emulated Exact Online, both on one clock that only the test moves.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tidegate::sandbox::{Sandbox, Settings};
+use tokio::runtime::Runtime;
+use url::Url;
+
+use super::{Ran, TempHouse};
+
+/// A house with one connection `exact` and one flow `project`, and the provider they talk to.
+#[derive(Debug)]
+pub struct Exact {
+    /// The house.
+    pub house: TempHouse,
+    /// The provider.
+    pub sandbox: Sandbox,
+    runtime: Runtime,
+}
+
+impl Exact {
+    /// Starts a provider and moves in beside it.
+    pub fn new(settings: Settings) -> Self {
+        let house = TempHouse::new("");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let clock = Arc::new(house.clock());
+        let sandbox = runtime.block_on(Sandbox::start(clock, settings)).unwrap();
+        house.write_private("client-secret", &sandbox.client_secret());
+        let exact = Self {
+            house,
+            sandbox,
+            runtime,
+        };
+        exact.configure("", "");
+        exact
+    }
+
+    /// Writes the configuration anew, with more lines in front of it and more sections behind it.
+    pub fn configure(&self, before: &str, after: &str) {
+        let division = self.sandbox.divisions()[0];
+        let config = format!(
+            r#"{before}
+[connection.exact]
+provider = "exact-online"
+base_url = "{base_url}"
+client_id = "{client_id}"
+client_secret = {{ file = "client-secret" }}
+redirect_uri = "{redirect_uri}"
+limits = []
+
+[flow.project]
+connection = "exact"
+vars = {{ division = {division} }}
+every = "15m"
+url = "/api/v1/{{{{ var.division }}}}/project/Projects"
+query = {{ "$select" = "ID,Code,Description,Modified" }}
+cursor = {{ field = "Modified", filter = "Modified ge datetime'{{{{ bookmark }}}}'" }}
+key = ["ID"]
+columns = {{ id = "ID", code = "Code", description = "Description", modified = "Modified" }}
+{after}"#,
+            base_url = self.sandbox.base_url(),
+            client_id = self.sandbox.client_id(),
+            redirect_uri = self.sandbox.redirect_uri(),
+        );
+        self.house.write_private("tidegate.toml", &config);
+    }
+
+    /// Signs in as a person does: the URL is opened, consent is given, and the address the browser
+    /// was sent back to is pasted.
+    #[track_caller]
+    pub fn sign_in(&self) {
+        self.sign_in_with(Self::consent).expect_code(0);
+    }
+
+    /// As [`sign_in`](Self::sign_in), but what comes of the URL is for the test to say.
+    pub fn sign_in_with(&self, browse: impl FnOnce(&Self, &Url) -> String) -> Ran {
+        let mut login = self.house.start(&["login", "exact", "--no-browser"]);
+        let url = login.wait_for_line(|line| line.starts_with("http"));
+        login.type_line(&browse(self, &Url::parse(&url).unwrap()));
+        login.finish()
+    }
+
+    /// Gives consent at an authorization URL; returns where the browser was sent back to.
+    pub fn consent(&self, authorize_url: &Url) -> String {
+        self.wait_for(Sandbox::consent(authorize_url))
+            .unwrap()
+            .into()
+    }
+
+    /// Refuses consent at an authorization URL; returns where the browser was sent back to.
+    pub fn deny(&self, authorize_url: &Url) -> String {
+        self.wait_for(Sandbox::deny(authorize_url)).unwrap().into()
+    }
+
+    /// Returns the number of the credential that the vault holds; `None` if it holds none.
+    pub fn generation(&self) -> Option<i64> {
+        self.house.generation("exact")
+    }
+
+    /// Returns every project of the source as `id, code, description`, by id.
+    pub fn truth(&self) -> Vec<[String; 3]> {
+        let text =
+            |project: &serde_json::Value, name: &str| project[name].as_str().unwrap().to_owned();
+        let mut projects: Vec<_> = self
+            .sandbox
+            .projects()
+            .iter()
+            .map(|project| ["ID", "Code", "Description"].map(|name| text(project, name)))
+            .collect();
+        projects.sort();
+        projects
+    }
+
+    /// Returns every row of the table in the same words as [`truth`](Self::truth).
+    pub fn table(&self) -> Vec<[String; 3]> {
+        let rows = self
+            .house
+            .rows("SELECT id, code, description FROM project ORDER BY id");
+        rows.into_iter()
+            .map(|row| {
+                let text = row.into_iter().map(|value| match value {
+                    rusqlite::types::Value::Text(text) => text,
+                    other => panic!("{other:?} is not text"),
+                });
+                <[String; 3]>::try_from(text.collect::<Vec<_>>()).unwrap()
+            })
+            .collect()
+    }
+
+    /// Waits for something of the provider's.
+    pub fn wait_for<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Stops the provider: nothing answers any more.
+    pub fn stop(&mut self) {
+        self.runtime.block_on(self.sandbox.stop());
+    }
+
+    /// Lets the provider answer again.
+    pub fn resume(&mut self) {
+        self.runtime.block_on(self.sandbox.resume()).unwrap();
+    }
+}
