@@ -150,7 +150,12 @@ impl CursorValue {
         if let Ok(number) = text.parse() {
             return Self::Integer(number);
         }
-        if let Ok(instant) = text.parse() {
+        // A zone stands behind the date. Most sources have none, and this is asked of every record.
+        let may_have_zone = text
+            .bytes()
+            .skip("YYYY-MM-DD".len())
+            .any(|byte| b"Zz+-".contains(&byte));
+        if may_have_zone && let Ok(instant) = text.parse() {
             return Self::Instant(instant);
         }
         // A date alone is midnight; a time must follow a date, or `08:15` would be today's.

@@ -66,10 +66,11 @@ pub(super) fn stored(conn: &Connection, table: &str) -> Result<Option<Vec<Column
     let Some(what) = what else {
         return Ok(None);
     };
+    // CROSS tells SQLite to ask the pragma once, not once for every remembered column.
     let mut statement = conn.prepare_cached(
         "SELECT info.name, ours.field, ours.kind, ours.declared, info.pk > 0 \
          FROM pragma_table_info(?1) AS info \
-         JOIN _tidegate_columns AS ours \
+         CROSS JOIN _tidegate_columns AS ours \
            ON ours.\"table\" = ?1 AND ours.name = info.name \
          ORDER BY info.cid",
     )?;

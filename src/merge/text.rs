@@ -162,28 +162,26 @@ pub(super) fn odata_date<'a>(raw: &str, scratch: &'a mut String) -> Option<&'a s
     let since = SignedDuration::from_millis(milliseconds.parse().ok()?);
     let civil = EPOCH.checked_add(since).ok()?;
     // ISO 8601 has four digits for a year; what needs more stays as it was sent.
-    let year = u16::try_from(civil.year())
-        .ok()
-        .filter(|year| *year <= 9999)?;
-    scratch.clear();
-    digits(scratch, u32::from(year), 4);
-    for (mark, part) in [
-        ('-', civil.month()),
-        ('-', civil.day()),
-        ('T', civil.hour()),
-        (':', civil.minute()),
-        (':', civil.second()),
+    let year = u16::try_from(civil.year()).ok()?;
+    let mut iso = *b"0000-00-00T00:00:00.000Z";
+    write_digits(&mut iso[..4], year);
+    for (place, part) in [
+        (5, civil.month()),
+        (8, civil.day()),
+        (11, civil.hour()),
+        (14, civil.minute()),
+        (17, civil.second()),
     ] {
-        scratch.push(mark);
-        digits(scratch, u32::from(part.unsigned_abs()), 2);
+        write_digits(&mut iso[place..place + 2], u16::from(part.unsigned_abs()));
     }
-    if civil.millisecond() != 0 || !zone.is_empty() {
-        scratch.push('.');
-        digits(scratch, u32::from(civil.millisecond().unsigned_abs()), 3);
-    }
-    if !zone.is_empty() {
-        scratch.push('Z');
-    }
+    write_digits(&mut iso[20..23], civil.millisecond().unsigned_abs());
+    let length = match (zone.is_empty(), civil.millisecond()) {
+        (true, 0) => "YYYY-MM-DDTHH:MM:SS".len(),
+        (true, _) => "YYYY-MM-DDTHH:MM:SS.mmm".len(),
+        (false, _) => iso.len(),
+    };
+    scratch.clear();
+    scratch.push_str(std::str::from_utf8(&iso[..length]).expect("digits and marks are ASCII"));
     Some(scratch)
 }
 
@@ -191,10 +189,11 @@ fn is_offset(zone: &str) -> bool {
     zone.len() == 5 && zone[1..].bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn digits(out: &mut String, number: u32, width: u32) {
-    for place in (0..width).rev() {
-        let digit = number / 10_u32.pow(place) % 10;
-        out.push(char::from_digit(digit, 10).expect("a remainder of ten is a digit"));
+/// Fills a place with the last digits of a number.
+fn write_digits(place: &mut [u8], mut number: u16) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).expect("a remainder of ten is one digit");
+        number /= 10;
     }
 }
 

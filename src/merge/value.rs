@@ -38,10 +38,14 @@ pub(super) fn learnt<'a>(
     raw: &'a str,
     scratch: &'a mut String,
 ) -> Option<Value<'a>> {
-    let takes_anything = kind == Some(Kind::Text);
     match raw.as_bytes().first() {
-        None | Some(b'n') => Some(Value::Null),
-        Some(b'"') => match kind? {
+        None | Some(b'n') => return Some(Value::Null),
+        Some(b'{') if text::is_deferred(raw) => return Some(Value::Null),
+        _ => {}
+    }
+    let kind = kind?;
+    match raw.as_bytes().first() {
+        Some(b'"') => match kind {
             Kind::Text if !text::may_be_odata_date(raw) => {
                 Some(Value::Text(text::unescape(raw, scratch)))
             }
@@ -49,23 +53,24 @@ pub(super) fn learnt<'a>(
             Kind::Text if text::odata_date(raw, scratch).is_some() => Some(Value::Text(scratch)),
             Kind::Text => Some(Value::Text(text::unescape(raw, scratch))),
             Kind::Timestamp => text::odata_date(raw, scratch).map(Value::Text),
-            _ => None,
+            Kind::Integer | Kind::Real | Kind::Decimal | Kind::Boolean => None,
+            Kind::Json | Kind::Date | Kind::Guid => None,
         },
-        Some(b't' | b'f') => match kind? {
+        Some(b't' | b'f') => match kind {
             Kind::Boolean => Some(Value::Integer(i64::from(raw == "true"))),
-            Kind::Json => Some(Value::Text(raw)),
-            _ => takes_anything.then_some(Value::Text(raw)),
+            Kind::Json | Kind::Text => Some(Value::Text(raw)),
+            Kind::Integer | Kind::Real | Kind::Decimal => None,
+            Kind::Timestamp | Kind::Date | Kind::Guid => None,
         },
-        Some(b'{') if text::is_deferred(raw) => Some(Value::Null),
         Some(b'{' | b'[') => {
-            let fits = takes_anything || kind == Some(Kind::Json);
+            let fits = matches!(kind, Kind::Json | Kind::Text);
             fits.then(|| Value::Text(text::compact(raw, scratch)))
         }
-        Some(_) => match kind? {
+        _ => match kind {
             Kind::Integer => number::integer(raw).map(Value::Integer),
             Kind::Real => number::real(raw).map(Value::Real),
-            Kind::Decimal | Kind::Json => Some(Value::Text(raw)),
-            _ => takes_anything.then_some(Value::Text(raw)),
+            Kind::Decimal | Kind::Json | Kind::Text => Some(Value::Text(raw)),
+            Kind::Boolean | Kind::Timestamp | Kind::Date | Kind::Guid => None,
         },
     }
 }

@@ -12,9 +12,6 @@ use serde_json::value::RawValue;
 use super::text;
 use crate::record::FieldPath;
 
-/// How many names of unwanted fields are remembered; more are looked up each time.
-const REMEMBERED: usize = 4096;
-
 /// What a field that nobody asked for is to a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unknown {
@@ -47,8 +44,13 @@ struct Level {
 #[derive(Debug)]
 struct Field {
     name: Box<str>,
+    /// Where its value goes.
     slot: Option<usize>,
+    /// The level of the fields inside it, if a path leads through it.
     level: Option<usize>,
+    /// True if it has a column, or needs none.
+    is_settled: bool,
+    /// The field that came after it last time.
     follower: usize,
 }
 
@@ -63,26 +65,39 @@ impl Walk {
         }
     }
 
-    /// Asks for one more field; returns its slot. A field asked for twice has one slot.
+    /// Asks for one more field, for a column; returns its slot. Asked for twice, it has one slot.
     pub(super) fn want(&mut self, path: &FieldPath) -> usize {
+        let (level, field) = self.find(path);
+        self.levels[level].fields[field].is_settled = true;
+        self.slot(level, field)
+    }
+
+    /// Asks for a field to look at, whether or not it has a column; returns its slot.
+    pub(super) fn watch(&mut self, path: &FieldPath) -> usize {
+        let (level, field) = self.find(path);
+        self.slot(level, field)
+    }
+
+    /// Returns the level and the place in it of the field a path leads to, made if it is new.
+    fn find(&mut self, path: &FieldPath) -> (usize, usize) {
         let mut level = 0;
-        let (last, through) = path
-            .segments()
-            .split_last()
-            .map_or(("", &[][..]), |(last, rest)| (last.as_str(), rest));
+        let (last, through) = match path.segments() {
+            [through @ .., last] => (last.as_str(), through),
+            [] => ("", &[][..]),
+        };
         for name in through {
             let field = self.levels[level].field(name);
-            level = match self.levels[level].fields[field].level {
-                Some(inner) => inner,
-                None => {
-                    self.levels.push(Level::default());
-                    let inner = self.levels.len() - 1;
-                    self.levels[level].fields[field].level = Some(inner);
-                    inner
-                }
-            };
+            let next = self.levels.len();
+            let inner = *self.levels[level].fields[field].level.get_or_insert(next);
+            if inner == next {
+                self.levels.push(Level::default());
+            }
+            level = inner;
         }
-        let field = self.levels[level].field(last);
+        (level, self.levels[level].field(last))
+    }
+
+    fn slot(&mut self, level: usize, field: usize) -> usize {
         let slot = &mut self.levels[level].fields[field].slot;
         *slot.get_or_insert_with(|| {
             self.slots += 1;
@@ -130,8 +145,8 @@ impl Walk {
         json.end()
     }
 
-    /// Takes note of a field nobody asked for.
-    fn meet<'p>(&mut self, name: &str, raw: &'p str, slots: &mut Vec<&'p str>) {
+    /// Takes note of a top-level field that should have a column and has none.
+    fn meet<'p>(&mut self, field: usize, raw: &'p str, slots: &mut Vec<&'p str>) {
         if text::is_deferred(raw) {
             return;
         }
@@ -139,11 +154,12 @@ impl Walk {
             self.met_unknown = true;
             return;
         }
-        let field = self.levels[0].field(name);
-        self.levels[0].fields[field].slot = Some(self.slots);
-        self.slots += 1;
-        self.learnt.push(name.to_owned());
-        slots.push(raw);
+        let slot = self.slot(0, field);
+        slots.resize(self.slots, "");
+        slots[slot] = raw;
+        let field = &mut self.levels[0].fields[field];
+        field.is_settled = true;
+        self.learnt.push(field.name.to_string());
     }
 }
 
@@ -160,9 +176,18 @@ impl Level {
             name,
             slot: None,
             level: None,
+            is_settled: false,
             follower: field + 1,
         });
         field
+    }
+
+    /// Remembers that `field` came after `before`, or first.
+    fn follow(&mut self, before: Option<usize>, field: usize) {
+        match before {
+            Some(before) => self.fields[before].follower = field,
+            None => self.first = field,
+        }
     }
 }
 
@@ -182,75 +207,47 @@ impl<'p> Visitor<'p> for Object<'_, '_, 'p> {
     }
 
     fn visit_map<A: MapAccess<'p>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let wants_all = self.level == 0 && self.walk.unknown != Unknown::Ignored;
         let mut before = None;
         loop {
-            let name = Name {
-                level: &mut self.walk.levels[self.level],
-                expected: self.expected,
-            };
-            let Some(name) = map.next_key_seed(name)? else {
+            let level = &mut self.walk.levels[self.level];
+            let expected = self.expected;
+            let Some(name) = map.next_key_seed(Name { level, expected })? else {
                 return Ok(());
             };
-            let wants_all = self.level == 0 && self.walk.unknown != Unknown::Ignored;
-            let level = &mut self.walk.levels[self.level];
-            let (slot, inner) = match name {
-                Met::Field(field) => {
-                    if field != self.expected {
-                        level.follow(before, field);
-                    }
-                    before = Some(field);
-                    let field = &level.fields[field];
-                    self.expected = field.follower;
-                    (field.slot, field.level)
-                }
+            let index = match name {
+                Met::Field(index) => index,
                 Met::Unknown(name) => {
-                    if wants_all && !is_noise(&name) {
-                        let raw: &'p RawValue = map.next_value()?;
-                        self.walk.meet(&name, raw.get(), self.slots);
-                        continue;
-                    }
-                    if level.fields.len() < REMEMBERED {
-                        level.field(&name);
-                    }
-                    (None, None)
+                    let index = level.field(&name);
+                    level.fields[index].is_settled = !wants_all || is_noise(&name);
+                    index
                 }
             };
-            if slot.is_none() && inner.is_none() {
+            if index != expected {
+                level.follow(before, index);
+            }
+            before = Some(index);
+            let field = &level.fields[index];
+            let (slot, inner, is_settled) = (field.slot, field.level, field.is_settled);
+            self.expected = field.follower;
+            let needs_column = wants_all && !is_settled;
+            if slot.is_none() && inner.is_none() && !needs_column {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
             let raw: &'p RawValue = map.next_value()?;
+            if needs_column {
+                self.walk.meet(index, raw.get(), self.slots);
+            }
             if let Some(slot) = slot {
                 self.slots[slot] = raw.get();
             }
-            let Some(inner) = inner else { continue };
-            if slot.is_none() && wants_all {
-                // A path leads through this field, but nobody asked for the field itself.
-                let name = self.walk.levels[self.level].name_leading_to(inner);
-                self.walk.meet(&name, raw.get(), self.slots);
+            if let Some(inner) = inner
+                && raw.get().starts_with('{')
+            {
+                let walked = self.walk.object(inner, raw.get(), self.slots);
+                walked.map_err(de::Error::custom)?;
             }
-            if raw.get().starts_with('{') {
-                self.walk
-                    .object(inner, raw.get(), self.slots)
-                    .map_err(de::Error::custom)?;
-            }
-        }
-    }
-}
-
-impl Level {
-    fn name_leading_to(&self, inner: usize) -> String {
-        let field = self.fields.iter().find(|field| field.level == Some(inner));
-        field
-            .map(|field| field.name.to_string())
-            .unwrap_or_default()
-    }
-
-    /// Remembers that `field` came after `before`, or first.
-    fn follow(&mut self, before: Option<usize>, field: usize) {
-        match before {
-            Some(before) => self.fields[before].follower = field,
-            None => self.first = field,
         }
     }
 }

@@ -111,7 +111,7 @@ impl<'t, 'l> Writer<'t, 'l> {
             .iter()
             .map(|column| walk.want(&column.field))
             .collect();
-        let watched = load.watch.map(|field| walk.want(field));
+        let watched = load.watch.map(|field| walk.watch(field));
         let mut statement = tx.prepare_cached(&upsert(shape))?;
         // The last parameter is `sync_at`. It stays bound from row to row.
         statement.raw_bind_parameter(shape.columns.len() + 1, store::instant(load.at))?;

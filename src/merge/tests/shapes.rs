@@ -51,6 +51,23 @@ async fn a_page_without_records_makes_a_table_that_records_can_use() {
 }
 
 #[tokio::test]
+async fn a_new_field_gets_a_column_also_if_it_is_the_watched_one() {
+    let room = Room::new();
+    let table = table("t", &["id"]);
+    let pages = [r#"[{"id":1}]"#, r#"[{"id":2,"at":5,"@odata.etag":"a"}]"#];
+    for (page, watch) in [
+        (pages[0], "at"),
+        (pages[1], "at"),
+        (pages[1], "@odata.etag"),
+    ] {
+        room.merge_watching(&table, Some(watch), FIRST, &[page])
+            .await
+            .unwrap();
+    }
+    assert_eq!(room.kinds("t").await, ["id|integer", "at|integer"]);
+}
+
+#[tokio::test]
 async fn widening_keeps_every_value_as_it_would_be_read_today() {
     let cases = [
         (
