@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 ///
 /// Without a command it is the service: it runs every flow when it is due and keeps tokens fresh.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "tidegate", version = env!("TIDEGATE_VERSION"), max_term_width = 100, after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The configuration [default: tidegate.toml here, else /etc/tidegate/tidegate.toml]
     #[arg(
