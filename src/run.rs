@@ -20,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::bookmark;
 use crate::clock::SharedClock;
 use crate::config::{Config, Flow, Name};
 use crate::fetch::Limits;
@@ -30,6 +29,7 @@ use crate::oauth::Keeper;
 use crate::record::Tally;
 use crate::remedy::Remedy;
 use crate::store::Store;
+use crate::{bookmark, merge};
 
 pub use error::Error;
 
@@ -387,7 +387,12 @@ impl Inner {
         at: Timestamp,
     ) -> Result<i64, Error> {
         let name = flow.name.clone();
+        let table = flow.table.name.clone();
         let opened = self.data.write(move |tx| {
+            if !merge::exists(tx, &table)? {
+                // Somebody dropped the table to have it read anew: the bookmark was about its rows.
+                bookmark::clear(tx, &name)?;
+            }
             let since = bookmark::read(tx, &name)?;
             journal::open(tx, &name, trigger, slot, since.as_ref(), at)
         });

@@ -286,7 +286,10 @@ fn take(
     match step {
         Step::Stay => Ok(()),
         Step::To(value) => bookmark::advance(tx, flow, &value, run, at),
-        Step::Back(Some(value)) => bookmark::advance(tx, flow, &value, run, at),
-        Step::Back(None) => bookmark::clear(tx, flow),
+        Step::Back(to) => {
+            // By itself a bookmark never moves back.
+            bookmark::clear(tx, flow)?;
+            to.map_or(Ok(()), |to| bookmark::advance(tx, flow, &to, run, at))
+        }
     }
 }
