@@ -18,7 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::remedy::Remedy;
@@ -218,10 +218,17 @@ impl From<rusqlite::Error> for Error {
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
                 Self::ReadOnly(error.to_string())
             }
+            // The index of the log could not grow, for which SQLite has no better word.
+            Some(ErrorCode::SystemIoFailure) if is(&error, ffi::SQLITE_IOERR_SHMSIZE) => Self::Full,
             Some(ErrorCode::SystemIoFailure) => Self::Disk(error.to_string()),
             _ => Self::Sqlite(error),
         }
     }
+}
+
+fn is(error: &rusqlite::Error, extended_code: i32) -> bool {
+    let found = error.sqlite_error().map(|error| error.extended_code);
+    found == Some(extended_code)
 }
 
 /// Writes an instant as every table has it: UTC, RFC 3339, always with milliseconds, so that text

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{Exit, Failed, Output, print, status};
 use crate::clock::SharedClock;
 use crate::config::Config;
-use crate::status::Report;
+use crate::oauth::State;
+use crate::status::{ConnectionStatus, Report};
 
 pub(super) async fn connections(
     config: &Arc<Config>,
@@ -18,8 +19,21 @@ pub(super) async fn connections(
     } else {
         show(&report);
     }
-    let well = report.connections.iter().all(|connection| connection.well);
-    Ok(if well { Exit::Done } else { Exit::Login })
+    Ok(exit(&report))
+}
+
+/// Someone must sign in, or something must be changed, or all is well.
+fn exit(report: &Report) -> Exit {
+    let state = |connection: &ConnectionStatus| connection.state == State::ClientRejected.as_str();
+    let mut unwell = report
+        .connections
+        .iter()
+        .filter(|connection| !connection.well);
+    match (unwell.clone().all(state), unwell.next()) {
+        (_, None) => Exit::Done,
+        (true, Some(_)) => Exit::Configuration,
+        (false, Some(_)) => Exit::Login,
+    }
 }
 
 /// Prints a line per connection, and what ends each state that is not well.
@@ -27,10 +41,14 @@ pub(super) fn show(report: &Report) {
     let relative = |at| print::relative(at, report.as_of);
     let or_dash = |at: Option<_>| at.map_or_else(|| "-".to_owned(), relative);
     let rows = report.connections.iter().map(|connection| {
-        let why = [&connection.reason, &connection.detail]
+        let reason = connection
+            .reason
+            .as_ref()
+            .map(|word| word.replace('_', " "));
+        let why: Vec<String> = reason
             .into_iter()
-            .flatten();
-        let why: Vec<String> = why.map(|words| words.replace('_', " ")).collect();
+            .chain(connection.detail.clone())
+            .collect();
         vec![
             connection.connection.clone(),
             connection.state.replace('_', " "),

@@ -134,7 +134,10 @@ async fn pasted() -> Result<String, Failed> {
             .read_line(&mut line)
             .map(|_| line)
     });
-    let nothing = || Failed::new("nothing was pasted", Remedy::Login, None);
+    let nothing = || {
+        let hint = "begin again, and paste the whole address that the browser ended at";
+        Failed::new("nothing was pasted", Remedy::Login, Some(hint))
+    };
     let line = reading
         .await
         .map_err(|_| nothing())?

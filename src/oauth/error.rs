@@ -150,11 +150,20 @@ impl Error {
             Self::TokenRefused { connection } => {
                 Some(format!("check `token` of connection `{connection}`"))
             }
+            Self::Secret { connection, .. } => Some(format!(
+                "look at where `[connection.{connection}]` takes it from"
+            )),
+            Self::Waiting {
+                reason: Some(Reason::VaultUnwritable),
+                ..
+            }
+            | Self::Slow {
+                detail: Some(_), ..
+            } => Some("make room on the disk, and let tidegate write there".to_owned()),
             Self::Login(error) => error.hint(),
             Self::Vault(error) => error.hint().map(str::to_owned),
             Self::Unknown { .. }
             | Self::Waiting { .. }
-            | Self::Secret { .. }
             | Self::Slow { .. }
             | Self::Stopping { .. } => None,
         }
