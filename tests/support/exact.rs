@@ -1,13 +1,20 @@
 //! A house beside the emulated Exact Online, both on one clock that only the test moves.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tidegate::sandbox::{Sandbox, Settings};
 use tokio::runtime::Runtime;
 use url::Url;
 
-use super::{Ran, TempHouse};
+use super::{Asked, Ran, Scripted, TempHouse};
+
+/// The longest a test waits for the provider to be asked.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A house with one connection `exact` and one flow `project`, and the provider they talk to.
 #[derive(Debug)]
@@ -146,4 +153,69 @@ columns = {{ id = "ID", code = "Code", description = "Description", modified = "
     pub fn resume(&mut self) {
         self.runtime.block_on(self.sandbox.resume()).unwrap();
     }
+}
+
+/// A way to the token endpoint on which an answer stays until the test lets it pass.
+#[derive(Debug)]
+pub struct Gate {
+    answered: Receiver<()>,
+    release: Sender<()>,
+}
+
+impl Gate {
+    /// Waits until the provider has given an answer that is held back.
+    #[track_caller]
+    pub fn wait_for_answer(&self) {
+        self.answered.recv_timeout(PATIENCE).unwrap();
+    }
+
+    /// Lets one answer pass.
+    pub fn release(&self) {
+        self.release.send(()).unwrap();
+    }
+}
+
+impl Exact {
+    /// Leads token requests over a gate from now on.
+    pub fn hold_token_endpoint(&self) -> Gate {
+        let (tell, answered) = mpsc::channel();
+        let (release, released) = mpsc::channel();
+        let provider = self.sandbox.base_url().socket_addrs(|| None).unwrap()[0];
+        let tells = Mutex::new((tell, released));
+        let way = Scripted::start(move |asked| {
+            let answer = passed_on(asked, provider);
+            let (tell, released) = &*tells.lock().unwrap();
+            // A test that is over waits for nobody.
+            let _ = tell.send(());
+            let _ = released.recv();
+            answer
+        });
+        let url = format!("token_url = \"{}/api/oauth2/token\"\n", way.url);
+        let path = self.house.config();
+        let config = std::fs::read_to_string(path).unwrap();
+        let config = config.replace("limits = []\n", &format!("limits = []\n{url}"));
+        self.house.write_private("tidegate.toml", &config);
+        Gate { answered, release }
+    }
+}
+
+/// Puts a request to `server` as it came, and returns its answer.
+fn passed_on(asked: &Asked, server: SocketAddr) -> Vec<u8> {
+    let mut stream = TcpStream::connect(server).unwrap();
+    let headers: String = asked
+        .headers
+        .lines()
+        .filter(|line| !line.is_empty() && !line.to_ascii_lowercase().starts_with("connection:"))
+        .map(|line| format!("{line}\r\n"))
+        .collect();
+    write!(
+        stream,
+        "{} HTTP/1.1\r\n{headers}connection: close\r\n\r\n",
+        asked.line
+    )
+    .unwrap();
+    stream.write_all(&asked.body).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    answer
 }

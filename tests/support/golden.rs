@@ -76,6 +76,8 @@ fn without_instants(text: &str) -> String {
                 .take_while(|byte| part(*byte))
                 .count();
         }
+        // A colon belongs to the sentence.
+        let end = rest[..end].trim_end_matches(':').len();
         Some((end, "WHEN".to_owned()))
     })
     .replace("20WHEN", "WHEN")

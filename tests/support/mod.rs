@@ -34,7 +34,7 @@ use rusqlite::types::Value;
 use tempfile::TempDir;
 
 #[cfg(feature = "test-clock")]
-pub use exact::Exact;
+pub use exact::{Exact, Gate};
 pub use golden::tamed;
 pub use loopback::{Reply, call};
 pub use process::{Ran, Running};

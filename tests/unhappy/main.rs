@@ -12,6 +12,9 @@
 mod support;
 
 mod damage;
+mod disk;
+mod login;
 mod names;
 mod shop;
 mod source;
+mod stopping;
