@@ -16,6 +16,8 @@ pub(super) async fn connections(
     let report = status::report(config, clock).await?;
     if output.json {
         print::json(&report.connections);
+    } else if report.connections.is_empty() {
+        print::line("no connection needs a login");
     } else {
         show(&report);
     }

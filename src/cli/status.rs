@@ -47,8 +47,10 @@ fn show(report: &Report) {
         rows,
         &[],
     );
-    print::line("");
-    connections::show(report);
+    if !report.connections.is_empty() {
+        print::line("");
+        connections::show(report);
+    }
     for flow in &report.flows {
         let Some(run) = &flow.last_run else { continue };
         if let Some(error) = &run.error {

@@ -80,23 +80,26 @@ pub(in crate::config) fn read(name: Name, item: &Item<'_>, places: &Places<'_>) 
     Some(Written { connection, paging })
 }
 
+/// Returns the entry that was named. One that is only nearly named is a problem, and is taken all the
+/// same, so that the rest of the connection is looked at too.
 fn entry(item: &Item<'_>) -> Option<&'static Entry> {
     let wanted = item.text()?;
-    let found = catalogue::entry(wanted);
-    if found.is_none() {
-        let known = || catalogue::entries().iter().map(|entry| entry.name.as_str());
-        let help = nearest(wanted, known()).map(|near| format!("did you mean \"{near}\"?"));
-        let help = help.unwrap_or_else(|| {
-            format!(
-                "known are {}; any other source needs no `provider`",
-                listed(known())
-            )
-        });
-        let problem = item.problem(format!("{} is no provider we know", quoted(wanted)));
-        item.findings
-            .add(problem.label("expected a catalogue entry").help(help));
+    if let Some(found) = catalogue::entry(wanted) {
+        return Some(found);
     }
-    found
+    let known = || catalogue::entries().iter().map(|entry| entry.name.as_str());
+    let near = nearest(wanted, known());
+    let help = match near {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!(
+            "known are {}; any other source needs no `provider`",
+            listed(known())
+        ),
+    };
+    let problem = item.problem(format!("{} is no provider we know", quoted(wanted)));
+    item.findings
+        .add(problem.label("expected a catalogue entry").help(help));
+    near.and_then(catalogue::entry)
 }
 
 /// Puts the connection's values of an entry's variables into the entry.
