@@ -27,7 +27,7 @@ pub enum Error {
     },
     /// The access token has ended, and the next may not be asked for yet.
     #[error(
-        "connection `{connection}` has no access token until {next_at}: {}{}",
+        "connection `{connection}` has no access token until {next_at:.0}: {}{}",
         why_wait(*reason), in_brackets(detail)
     )]
     Waiting {

@@ -4,6 +4,7 @@ mod answer;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use url::Url;
 use url::form_urlencoded::{self, byte_serialize};
 use zeroize::Zeroizing;
@@ -11,7 +12,7 @@ use zeroize::Zeroizing;
 pub(super) use answer::{Class, Reading, Refusal, Tokens, read};
 
 use crate::config::{BodyFormat, ClientAuth, OAuth};
-use crate::http::{HeaderValue, Method, Request};
+use crate::http::{Answer, HeaderValue, Method, Request};
 use crate::secret::{ExposeSecret, Secret};
 
 /// The longest answer of a token endpoint we read. Tokens are a few KiB at most, and every attempt
@@ -36,8 +37,36 @@ pub(super) enum Ask<'a> {
     ClientCredentials,
 }
 
-/// Writes the request that asks `oauth`'s token endpoint.
-pub(super) fn request(oauth: &OAuth, secret: Option<&Secret>, ask: Ask<'_>) -> Request {
+/// A question to the token endpoint of a client.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    /// The client.
+    pub oauth: &'a OAuth,
+    /// Its secret.
+    pub secret: Option<&'a Secret>,
+    /// What it asks.
+    pub ask: Ask<'a>,
+}
+
+impl Question<'_> {
+    /// Writes the request.
+    pub(super) fn request(&self) -> Request {
+        request(self.oauth, self.secret, self.ask)
+    }
+
+    /// Reads the answer to it. Nothing that was sent is shown, whoever quotes it.
+    pub(super) fn read(&self, answer: &Answer, now: Timestamp) -> Reading {
+        let (first, second) = match self.ask {
+            Ask::Code { code, verifier, .. } => (Some(code), verifier),
+            Ask::Refresh(token) => (Some(token), None),
+            Ask::ClientCredentials => (None, None),
+        };
+        let sent: Vec<&Secret> = [self.secret, first, second].into_iter().flatten().collect();
+        read(self.oauth, answer, &sent, now)
+    }
+}
+
+fn request(oauth: &OAuth, secret: Option<&Secret>, ask: Ask<'_>) -> Request {
     let mut request = Request::new(Method::POST, oauth.token_url.clone());
     let mut fields = Fields::default();
     ask_fields(oauth, ask, &mut fields);

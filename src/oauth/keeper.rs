@@ -23,7 +23,9 @@
 //! after the answer was kept, an open attempt with its answer, which the next start commits; after
 //! the commit, a file that no open attempt owns.
 
+mod entry;
 mod flight;
+mod sign_in;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -39,15 +41,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Origin;
 
+use entry::Entry;
+
 use super::login::{self, LoginDone, LoginStart, Pending};
-use super::standing::{self, Reason, Standing, State};
-use super::vault::{Attempt, Credential, Vault};
-use super::window::{Verdict, View};
+use super::standing::{self, Reason};
+use super::vault::Vault;
+use super::window::Verdict;
 use super::{AccessToken, Error, Health};
 use crate::clock::{self, SharedClock};
 use crate::config::{Auth, Connection, Grant, Name, OAuth};
 use crate::http;
-use crate::seal::{self, RootKey};
+use crate::seal::RootKey;
 use crate::secret::Secret;
 use crate::store::Store;
 
@@ -80,118 +84,6 @@ struct Inner {
     flights: TaskTracker,
     stopping: CancellationToken,
     landed: Notify,
-}
-
-/// One connection.
-struct Entry {
-    name: Name,
-    auth: Auth,
-    /// A digest of the configuration the server sees.
-    digest: [u8; seal::KEY],
-    /// Whose turn it is to talk to the authorization server; held over an exchange.
-    turn: tokio::sync::Mutex<()>,
-    /// What is known; held only to look or to write, never over a wait.
-    live: Mutex<Live>,
-}
-
-/// What is known of a connection. It changes after the vault does.
-struct Live {
-    credential: Option<Credential>,
-    standing: Standing,
-    /// The attempt whose refresh token may be spent.
-    doubt: Option<Attempt>,
-    /// Closed when the flight under way has landed, however it ends.
-    flight: Option<watch::Receiver<()>>,
-}
-
-impl Live {
-    fn under_way(&self) -> Option<watch::Receiver<()>> {
-        self.flight
-            .clone()
-            .filter(|flight| flight.has_changed().is_ok())
-    }
-
-    fn generation(&self) -> Option<u64> {
-        self.credential
-            .as_ref()
-            .map(|credential| credential.generation)
-    }
-
-    fn access_token(&self) -> Option<AccessToken> {
-        self.credential.as_ref().map(|credential| AccessToken {
-            token: credential.access_token.clone(),
-            generation: credential.generation,
-            expires_at: credential.expires_at,
-        })
-    }
-}
-
-impl Entry {
-    fn live(&self) -> MutexGuard<'_, Live> {
-        // Every write to it is one assignment, so it is whole even after a panic.
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn oauth(&self) -> Option<&OAuth> {
-        match &self.auth {
-            Auth::OAuth(oauth) => Some(oauth),
-            Auth::None | Auth::Bearer(_) => None,
-        }
-    }
-
-    /// Lets everybody use a credential that the vault has.
-    fn renew(&self, credential: Credential, at: Timestamp) {
-        let mut live = self.live();
-        live.credential = Some(credential);
-        live.standing = Standing::ok(at);
-        live.doubt = None;
-    }
-
-    /// Tells whoever looks that new tokens wait to be stored.
-    fn hold_up(&self, detail: String) {
-        let mut live = self.live();
-        live.standing.reason = Some(Reason::VaultUnwritable);
-        live.standing.detail = Some(detail);
-    }
-
-    fn view<'a>(&'a self, oauth: &'a OAuth, live: &'a Live, now: Timestamp) -> View<'a> {
-        View {
-            connection: &self.name,
-            oauth,
-            credential: live.credential.as_ref(),
-            standing: &live.standing,
-            in_doubt: live.doubt.is_some(),
-            now,
-        }
-    }
-
-    fn client_secret(&self, oauth: &OAuth) -> Result<Option<Secret>, Error> {
-        let secret = oauth
-            .client_secret
-            .as_ref()
-            .map(|source| source.read())
-            .transpose();
-        secret.map_err(|source| self.secret_error("client secret", source))
-    }
-
-    fn secret_error(&self, what: &'static str, source: crate::config::SecretError) -> Error {
-        Error::Secret {
-            connection: self.name.clone(),
-            what,
-            source,
-        }
-    }
-
-    fn error(&self, next_at: Option<Timestamp>) -> Error {
-        let live = self.live();
-        let Standing {
-            state,
-            reason,
-            detail,
-            ..
-        } = &live.standing;
-        Error::of_state(&self.name, *state, *reason, detail.clone(), next_at)
-    }
 }
 
 impl Keeper {
@@ -284,7 +176,7 @@ impl Keeper {
     /// Starts the refreshes that are due by now, and returns when to look again.
     ///
     /// `due` says when a connection will next be needed. Look again also when
-    /// [`landed`](Self::any_landed) says so.
+    /// [`any_landed`](Self::any_landed) completes. To be called inside the runtime.
     pub fn tend(&self, due: impl Fn(&Name) -> Option<Timestamp>) -> Option<Timestamp> {
         let now = self.inner.clock.now();
         let mut next_at = None;
@@ -313,7 +205,7 @@ impl Keeper {
         next_at
     }
 
-    /// Completes when some refresh has ended.
+    /// Completes when some refresh has ended since it last did. For one listener: the one who tends.
     pub async fn any_landed(&self) {
         self.inner.landed.notified().await;
     }
@@ -357,7 +249,7 @@ impl Keeper {
                 // The code is as good as before.
                 keeper.logins().entry(entry.name.clone()).or_insert(pending);
             }
-            keeper.inner.landed.notify_waiters();
+            keeper.inner.landed.notify_one();
             done
         });
         exchange
@@ -413,17 +305,18 @@ impl Keeper {
             match (verdict, present) {
                 (Verdict::Use, Some(token)) => return Ok(token),
                 (Verdict::Wait(at), _) => {
-                    entry.look_again_for_secret(oauth)?;
-                    if !self.wait(Some(at)).await {
+                    let is_over = entry.has_found_its_secret(oauth)?;
+                    if !is_over && !self.wait(Some(at)).await {
                         return Err(entry.error(Some(at)));
                     }
                 }
                 (Verdict::Refresh | Verdict::Use, present) => {
-                    entry.client_secret(oauth)?;
-                    if let Err(stopping) = self.depart(entry, generation, false) {
+                    let secret = entry.client_secret(oauth);
+                    let departed = secret.and_then(|_| self.depart(entry, generation, false));
+                    if let Err(error) = departed {
                         let now = self.inner.clock.now();
                         let is_usable = entry.view(oauth, &entry.live(), now).is_usable();
-                        return present.filter(|_| is_usable).ok_or(stopping);
+                        return present.filter(|_| is_usable).ok_or(error);
                     }
                 }
                 (Verdict::Stop, _) => return Err(entry.error(None)),
@@ -481,7 +374,7 @@ impl Keeper {
             inner.fly(&entry, generation, refused).await;
             // Dropped by a panic too; whoever waits looks again and finds what the vault has.
             drop(landing);
-            inner.landed.notify_waiters();
+            inner.landed.notify_one();
         });
         Ok(())
     }
@@ -538,45 +431,17 @@ impl Keeper {
     }
 }
 
+impl std::fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let connections = self.inner.entries.keys();
+        f.debug_set().entries(connections).finish()
+    }
+}
+
 impl Inner {
     /// The right to talk to an authorization server, shared by the connections that use it.
     fn server(&self, origin: &Origin) -> Arc<Semaphore> {
         let known = self.servers.get(&origin.ascii_serialization());
         Arc::clone(known.expect("the servers of all connections were collected at the start"))
-    }
-}
-
-impl Entry {
-    /// Tells that the client's secret is missing, or that the wait for it is over.
-    fn look_again_for_secret(&self, oauth: &OAuth) -> Result<(), Error> {
-        if self.live().standing.reason == Some(Reason::SecretMissing) {
-            self.client_secret(oauth)?;
-            self.live().standing.next_at = None;
-        }
-        Ok(())
-    }
-
-    fn health(&self, oauth: &OAuth, now: Timestamp) -> Health {
-        let live = self.live();
-        let view = self.view(oauth, &live, now);
-        let credential = live.credential.as_ref();
-        let is_flying = live.under_way().is_some();
-        Health {
-            connection: self.name.clone(),
-            state: if is_flying {
-                State::Refreshing
-            } else {
-                live.standing.state
-            },
-            reason: live.standing.reason,
-            detail: live.standing.detail.clone(),
-            since: live.standing.since,
-            next_at: live.standing.next_at.filter(|at| *at > now),
-            generation: credential.map_or(0, |credential| credential.generation),
-            expires_at: credential.and_then(|credential| credential.expires_at),
-            refresh_expires_at: credential.and_then(|credential| credential.refresh_expires_at),
-            next_refresh_at: view.due_at(None),
-            scope: credential.and_then(|credential| credential.scope.clone()),
-        }
     }
 }

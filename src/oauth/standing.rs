@@ -124,6 +124,19 @@ impl Standing {
         }
     }
 
+    /// Everything works again, or still does.
+    pub(super) fn renewed(&self, at: Timestamp) -> Self {
+        let since = if self.state == State::Ok {
+            self.since
+        } else {
+            at
+        };
+        Self {
+            since,
+            ..Self::ok(at)
+        }
+    }
+
     /// A person must sign in.
     pub(super) fn needs_login(reason: Reason, detail: Option<String>, at: Timestamp) -> Self {
         Self {

@@ -5,25 +5,29 @@
 //! by the operator's key and dropped when the credential is.
 
 mod attempts;
+mod credentials;
 mod glance;
+mod states;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 pub(super) use attempts::{Attempt, Intent, Kind, Outcome};
+pub(super) use credentials::Credential;
 pub use glance::glance;
 
 use super::grant::Tokens;
 use super::rescue::Rescue;
 use super::standing::{Reason, Standing};
-use crate::clock;
 use crate::config::Name;
 use crate::remedy::Remedy;
-use crate::seal::{self, DataKey, Place, RootKey};
-use crate::secret::{ExposeSecret, Secret};
+use crate::seal::{self, RootKey};
+use crate::secret::Secret;
 use crate::store::{self, Store, Tx};
 
 /// The one key there is until keys can be rotated.
@@ -119,21 +123,6 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
-/// A credential in use.
-#[derive(Debug, Clone)]
-pub(super) struct Credential {
-    pub generation: u64,
-    pub access_token: Secret,
-    pub has_refresh_token: bool,
-    /// When the request was sent that brought it.
-    pub issued_at: Timestamp,
-    pub expires_at: Option<Timestamp>,
-    pub refresh_expires_at: Option<Timestamp>,
-    /// True once a refresh has brought a new refresh token.
-    pub rotates: bool,
-    pub scope: Option<String>,
-}
-
 /// The sealed credentials of one state directory. Clones share it.
 #[derive(Clone)]
 pub(super) struct Vault {
@@ -226,8 +215,10 @@ impl Vault {
                 let credential = keys.put(tx, &attempt, tokens)?;
                 let connection = attempt.connection.as_str();
                 attempts::close_committed(tx, &attempt, at)?;
-                attempts::stand(tx, connection, &Standing::ok(at))?;
-                drop_unused_keys(tx, connection)?;
+                let before = states::read(tx, connection)?;
+                let standing = before.map_or_else(|| Standing::ok(at), |before| before.renewed(at));
+                states::write(tx, connection, &standing)?;
+                credentials::drop_unused_keys(tx, connection)?;
                 Ok(credential)
             })
             .await
@@ -243,9 +234,9 @@ impl Vault {
                 tx.prepare_cached("DELETE FROM credentials WHERE connection = ?1")?
                     .execute([connection])?;
                 let attempts = attempts::supersede(tx, connection, at)?;
-                drop_unused_keys(tx, connection)?;
+                credentials::drop_unused_keys(tx, connection)?;
                 let standing = Standing::needs_login(Reason::LoggedOut, None, at);
-                attempts::stand(tx, connection, &standing)?;
+                states::write(tx, connection, &standing)?;
                 Ok::<_, Error>(attempts)
             })
             .await?;
@@ -330,490 +321,11 @@ impl Keys {
             vault_id,
         })
     }
-
-    fn place<'a>(&'a self, connection: &'a str, column: &'a str, generation: u64) -> Place<'a> {
-        let row = [connection, ACCOUNT];
-        Place {
-            vault: &self.vault_id,
-            table: "credentials",
-            row,
-            column,
-            generation,
-        }
-    }
-
-    /// Where a wrapped key belongs: its number stands where a credential's generation would.
-    fn key_place<'a>(&'a self, connection: &'a str, data_key: u32) -> Place<'a> {
-        Place {
-            table: "data_keys",
-            ..self.place(connection, "wrapped", data_key.into())
-        }
-    }
-
-    fn data_key(&self, conn: &Connection, connection: &str, id: u32) -> Result<DataKey, Error> {
-        let wrapped: Option<Vec<u8>> = conn
-            .prepare_cached(
-                "SELECT wrapped FROM data_keys WHERE data_key = ?1 AND connection = ?2",
-            )?
-            .query_row(params![id, connection], |row| row.get(0))
-            .optional()?;
-        wrapped
-            .and_then(|wrapped| {
-                let place = self.key_place(connection, id);
-                self.root.unwrap(&wrapped, self.key_id, &place, id).ok()
-            })
-            .ok_or_else(|| unreadable(connection, "data key"))
-    }
-
-    fn new_data_key(&self, tx: &Tx<'_>, connection: &str, at: Timestamp) -> Result<DataKey, Error> {
-        // The number is part of the seal, so it is had first.
-        tx.prepare_cached(
-            "INSERT INTO data_keys (connection, root_key, wrapped, created_at) VALUES (?1, ?2, x'', ?3)",
-        )?
-        .execute(params![connection, self.key_id, at.to_string()])?;
-        let id = u32::try_from(tx.last_insert_rowid()).map_err(|_| Error::Damaged {
-            path: self.path.clone(),
-            what: "too many keys".into(),
-        })?;
-        let key = DataKey::random(id).map_err(Error::Seal)?;
-        let place = self.key_place(connection, id);
-        let wrapped = self
-            .root
-            .wrap(&key, self.key_id, &place)
-            .map_err(Error::Seal)?;
-        tx.prepare_cached("UPDATE data_keys SET wrapped = ?1 WHERE data_key = ?2")?
-            .execute(params![wrapped, id])?;
-        Ok(key)
-    }
-
-    fn credential(&self, conn: &Connection, connection: &str) -> Result<Option<Credential>, Error> {
-        let Some((data_key, sealed, row)) = clear(conn, connection)? else {
-            return Ok(None);
-        };
-        let generation = row.generation.cast_unsigned();
-        let key = self.data_key(conn, connection, data_key)?;
-        Ok(Some(Credential {
-            generation,
-            access_token: self.unseal(&key, connection, "access_token", generation, &sealed)?,
-            has_refresh_token: row.has_refresh_token,
-            issued_at: row.issued_at()?,
-            expires_at: row.expires_at()?,
-            refresh_expires_at: row.refresh_expires_at()?,
-            rotates: row.rotates,
-            scope: row.scope,
-        }))
-    }
-
-    fn refresh_token(
-        &self,
-        conn: &Connection,
-        connection: &str,
-        generation: u64,
-    ) -> Result<Option<Secret>, Error> {
-        let row: Option<(u32, Option<Vec<u8>>)> = conn
-            .prepare_cached(
-                "SELECT data_key, refresh_token FROM credentials
-                 WHERE connection = ?1 AND account = ?2 AND generation = ?3",
-            )?
-            .query_row(
-                params![connection, ACCOUNT, generation.cast_signed()],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()?;
-        let Some((data_key, Some(sealed))) = row else {
-            return Ok(None);
-        };
-        let key = self.data_key(conn, connection, data_key)?;
-        self.unseal(&key, connection, "refresh_token", generation, &sealed)
-            .map(Some)
-    }
-
-    fn unseal(
-        &self,
-        key: &DataKey,
-        connection: &str,
-        column: &'static str,
-        generation: u64,
-        sealed: &[u8],
-    ) -> Result<Secret, Error> {
-        let plain = key
-            .unseal(&self.place(connection, column, generation), sealed)
-            .map_err(|_| unreadable(connection, column))?;
-        let text = std::str::from_utf8(&plain).map_err(|_| unreadable(connection, column))?;
-        Ok(Secret::from(text))
-    }
-
-    /// Writes the credential that `attempt` brought over the one it was made from.
-    fn put(&self, tx: &Tx<'_>, attempt: &Attempt, tokens: Tokens) -> Result<Credential, Error> {
-        let connection = attempt.connection.as_str();
-        let before = clear(tx, connection)?.map(|(_, _, row)| row);
-        let is_refresh = attempt.kind == Kind::Refresh;
-        let is_present = match &before {
-            Some(row) => row.generation.cast_unsigned() == attempt.generation,
-            None => !is_refresh,
-        };
-        if !is_present {
-            return Err(Error::Conflict {
-                connection: connection.to_owned(),
-            });
-        }
-        // What a login left unsaid is unknown; what a refresh leaves unsaid stays as it was.
-        let before = before.filter(|_| is_refresh);
-        let kept = match (&tokens.refresh_token, is_refresh) {
-            (None, true) => self.refresh_token(tx, connection, attempt.generation)?,
-            _ => None,
-        };
-        let has_new = tokens.refresh_token.is_some();
-        let refresh_token = tokens.refresh_token.or(kept);
-        let ends = |life| clock::after(attempt.tried_at, life);
-        let refresh_ends = match (tokens.refresh_lifetime, has_new, &before) {
-            (Some(life), _, _) => Some(ends(life)),
-            (None, false, Some(row)) => row.refresh_expires_at()?,
-            (None, _, _) => None,
-        };
-        let credential = Credential {
-            generation: attempt.generation + 1,
-            access_token: tokens.access_token,
-            has_refresh_token: refresh_token.is_some(),
-            issued_at: attempt.tried_at,
-            expires_at: tokens.lifetime.map(ends),
-            refresh_expires_at: refresh_ends,
-            rotates: before.as_ref().is_some_and(|row| row.rotates || has_new),
-            scope: tokens.scope.or(before.and_then(|row| row.scope)),
-        };
-        self.write(tx, attempt, &credential, refresh_token.as_ref())?;
-        Ok(credential)
-    }
-
-    fn write(
-        &self,
-        tx: &Tx<'_>,
-        attempt: &Attempt,
-        credential: &Credential,
-        refresh_token: Option<&Secret>,
-    ) -> Result<(), Error> {
-        let connection = attempt.connection.as_str();
-        let seal = |column, token: &Secret| {
-            let place = self.place(connection, column, credential.generation);
-            attempt
-                .key
-                .seal(&place, token.expose_secret().as_bytes())
-                .map_err(Error::Seal)
-        };
-        let refresh_token = refresh_token
-            .map(|token| seal("refresh_token", token))
-            .transpose()?;
-        tx.prepare_cached(
-            "INSERT OR REPLACE INTO credentials (connection, account, generation, data_key,
-                 access_token, refresh_token, issued_at, expires_at, refresh_expires_at, rotates, scope)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        )?
-        .execute(params![
-            connection,
-            ACCOUNT,
-            credential.generation.cast_signed(),
-            attempt.key.id(),
-            seal("access_token", &credential.access_token)?,
-            refresh_token,
-            credential.issued_at.to_string(),
-            credential.expires_at.map(|at| at.to_string()),
-            credential.refresh_expires_at.map(|at| at.to_string()),
-            credential.rotates,
-            credential.scope,
-        ])?;
-        Ok(())
-    }
-}
-
-/// The clear part of a row of `credentials`.
-struct Row {
-    connection: String,
-    generation: i64,
-    has_refresh_token: bool,
-    issued_at: String,
-    expires_at: Option<String>,
-    refresh_expires_at: Option<String>,
-    rotates: bool,
-    scope: Option<String>,
-}
-
-impl Row {
-    fn issued_at(&self) -> Result<Timestamp, Error> {
-        self.instant(Some(&self.issued_at))?
-            .ok_or_else(|| unreadable(&self.connection, "date"))
-    }
-
-    fn expires_at(&self) -> Result<Option<Timestamp>, Error> {
-        self.instant(self.expires_at.as_deref())
-    }
-
-    fn refresh_expires_at(&self) -> Result<Option<Timestamp>, Error> {
-        self.instant(self.refresh_expires_at.as_deref())
-    }
-
-    fn instant(&self, text: Option<&str>) -> Result<Option<Timestamp>, Error> {
-        let instant = text.map(str::parse).transpose();
-        instant.map_err(|_| unreadable(&self.connection, "date"))
-    }
-}
-
-/// Returns the data key, the sealed access token and the clear part of a credential.
-fn clear(conn: &Connection, connection: &str) -> Result<Option<(u32, Vec<u8>, Row)>, Error> {
-    let mut statement = conn.prepare_cached(
-        "SELECT generation, data_key, access_token, refresh_token IS NOT NULL, issued_at,
-                expires_at, refresh_expires_at, rotates, scope
-         FROM credentials WHERE connection = ?1 AND account = ?2",
-    )?;
-    let row = statement.query_row([connection, ACCOUNT], |row| {
-        let clear = Row {
-            connection: connection.to_owned(),
-            generation: row.get(0)?,
-            has_refresh_token: row.get(3)?,
-            issued_at: row.get(4)?,
-            expires_at: row.get(5)?,
-            refresh_expires_at: row.get(6)?,
-            rotates: row.get(7)?,
-            scope: row.get(8)?,
-        };
-        Ok((row.get(1)?, row.get(2)?, clear))
-    });
-    Ok(row.optional()?)
-}
-
-/// Drops the keys of `connection` that seal neither its credential nor an answer still awaited.
-fn drop_unused_keys(tx: &Tx<'_>, connection: &str) -> Result<(), Error> {
-    tx.prepare_cached(
-        "DELETE FROM data_keys WHERE connection = ?1
-           AND data_key NOT IN (SELECT data_key FROM credentials WHERE connection = ?1)
-           AND data_key NOT IN (
-               SELECT data_key FROM refreshes WHERE connection = ?1 AND ended_at IS NULL)",
-    )?
-    .execute([connection])?;
-    Ok(())
 }
 
 fn unreadable(connection: &str, column: &'static str) -> Error {
     Error::Unreadable {
         connection: connection.to_owned(),
         column,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    use crate::store::Error as StoreError;
-
-    fn now() -> Timestamp {
-        "2025-03-02T06:00:00Z".parse().unwrap()
-    }
-
-    fn name() -> Name {
-        Name::parse("exact").unwrap()
-    }
-
-    fn tokens(access: &str, refresh: Option<&str>) -> Tokens {
-        Tokens {
-            access_token: Secret::from(access),
-            refresh_token: refresh.map(Secret::from),
-            lifetime: Some(Duration::from_secs(600)),
-            refresh_lifetime: None,
-            scope: None,
-            assumed: None,
-        }
-    }
-
-    async fn open(directory: &Path, key: u8) -> Result<Vault, Error> {
-        let store = Store::open(&directory.join("vault.db"), &store::VAULT)?;
-        Vault::open(directory, store, RootKey::new(&[key; 32]), now()).await
-    }
-
-    async fn begin(vault: &Vault, kind: Kind, generation: Option<u64>) -> Attempt {
-        let intent = Intent {
-            connection: name(),
-            kind,
-            generation,
-            fingerprint: None,
-            at: now(),
-        };
-        vault.begin(intent).await.unwrap()
-    }
-
-    async fn signed_in(directory: &Path) -> Vault {
-        let vault = open(directory, 1).await.unwrap();
-        let attempt = begin(&vault, Kind::Code, None).await;
-        vault
-            .commit(&attempt, &tokens("a1", Some("r1")), now())
-            .await
-            .unwrap();
-        vault
-    }
-
-    async fn refresh_token(vault: &Vault, generation: u64) -> Option<String> {
-        let token = vault.refresh_token(&name(), generation).await.unwrap();
-        token.map(|token| token.expose_secret().to_owned())
-    }
-
-    #[tokio::test]
-    async fn a_wrong_key_is_told_apart_from_damage_and_changes_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        drop(signed_in(directory.path()).await);
-        let wrong = open(directory.path(), 2).await.err().unwrap();
-        assert!(matches!(wrong, Error::WrongKey { .. }), "{wrong:?}");
-        assert!(wrong.to_string().contains("sealed with another"), "{wrong}");
-        assert!(matches!(
-            create(directory.path(), RootKey::new(&[2; 32]), now())
-                .await
-                .unwrap_err(),
-            Error::WrongKey { .. }
-        ));
-        create(directory.path(), RootKey::new(&[1; 32]), now())
-            .await
-            .unwrap();
-
-        let vault = open(directory.path(), 1).await.unwrap();
-        assert_eq!(refresh_token(&vault, 1).await.as_deref(), Some("r1"));
-        let damage = |sql: &'static str| {
-            vault
-                .store
-                .write(move |tx| Ok::<_, StoreError>(tx.execute(sql, [])?))
-        };
-        damage("UPDATE credentials SET refresh_token = access_token")
-            .await
-            .unwrap();
-        let unreadable = vault.refresh_token(&name(), 1).await.unwrap_err();
-        assert!(
-            matches!(unreadable, Error::Unreadable { .. }),
-            "{unreadable:?}"
-        );
-        damage("DELETE FROM facts").await.unwrap();
-        let damaged = open(directory.path(), 1).await.err().unwrap();
-        assert!(matches!(damaged, Error::Damaged { .. }), "{damaged:?}");
-    }
-
-    #[tokio::test]
-    async fn a_refresh_keeps_what_the_answer_leaves_unsaid() {
-        let directory = tempfile::tempdir().unwrap();
-        let vault = signed_in(directory.path()).await;
-        let attempt = begin(&vault, Kind::Refresh, Some(1)).await;
-        let kept = vault
-            .commit(&attempt, &tokens("a2", None), now())
-            .await
-            .unwrap();
-        assert!(kept.has_refresh_token && !kept.rotates);
-        assert_eq!(refresh_token(&vault, 2).await.as_deref(), Some("r1"));
-        assert_eq!(refresh_token(&vault, 1).await, None);
-
-        let attempt = begin(&vault, Kind::Refresh, Some(2)).await;
-        vault
-            .commit(&attempt, &tokens("a3", Some("r3")), now())
-            .await
-            .unwrap();
-        let loaded = vault.load(&name()).await.unwrap().unwrap();
-        assert_eq!((loaded.generation, loaded.rotates), (3, true));
-        assert_eq!(loaded.access_token.expose_secret(), "a3");
-        assert_eq!(
-            loaded.expires_at,
-            Some(clock::after(now(), Duration::from_secs(600)))
-        );
-    }
-
-    #[tokio::test]
-    async fn a_loser_overwrites_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let vault = signed_in(directory.path()).await;
-        let slow = begin(&vault, Kind::Refresh, Some(1)).await;
-        let login = begin(&vault, Kind::Code, None).await;
-        vault
-            .commit(&login, &tokens("a2", Some("r2")), now())
-            .await
-            .unwrap();
-        let lost = vault
-            .commit(&slow, &tokens("a9", Some("r9")), now())
-            .await
-            .unwrap_err();
-        assert!(matches!(lost, Error::Conflict { .. }), "{lost:?}");
-        assert_eq!(refresh_token(&vault, 2).await.as_deref(), Some("r2"));
-        let intent = Intent {
-            connection: name(),
-            kind: Kind::Refresh,
-            generation: Some(1),
-            fingerprint: None,
-            at: now(),
-        };
-        assert!(matches!(
-            vault.begin(intent).await.err().unwrap(),
-            Error::Conflict { .. }
-        ));
-    }
-
-    #[tokio::test]
-    async fn an_open_attempt_and_its_answer_survive_a_restart_and_a_torn_answer_is_none() {
-        let directory = tempfile::tempdir().unwrap();
-        let vault = signed_in(directory.path()).await;
-        let attempt = begin(&vault, Kind::Refresh, Some(1)).await;
-        assert!(vault.kept_answer(&attempt).await.unwrap().is_none());
-        vault.keep_answer(&attempt, b"the answer").await.unwrap();
-        drop(vault);
-
-        let vault = open(directory.path(), 1).await.unwrap();
-        vault.sweep(now()).await.unwrap();
-        let [left] = vault
-            .left_open(&name())
-            .await
-            .unwrap()
-            .try_into()
-            .ok()
-            .unwrap();
-        assert_eq!(
-            (left.id, left.generation, left.doubt_at),
-            (attempt.id, 1, None)
-        );
-        assert_eq!(
-            vault.kept_answer(&left).await.unwrap().unwrap().as_slice(),
-            b"the answer"
-        );
-        let again = vault.again(&left, now()).await.unwrap();
-        assert_eq!((again.tries, again.doubt_at), (2, Some(now())));
-
-        let file = directory.path().join(format!("rescue/{}.rescue", left.id));
-        vault.keep_answer(&left, b"the answer").await.unwrap();
-        let mut torn = std::fs::read(&file).unwrap();
-        torn[30] ^= 1;
-        std::fs::write(&file, torn).unwrap();
-        assert!(vault.kept_answer(&left).await.unwrap().is_none());
-    }
-
-    #[tokio::test]
-    async fn signing_out_erases_the_key_of_everything_sealed() {
-        let directory = tempfile::tempdir().unwrap();
-        let vault = signed_in(directory.path()).await;
-        let attempt = begin(&vault, Kind::Refresh, Some(1)).await;
-        vault.erase(&name(), now()).await.unwrap();
-        assert!(vault.load(&name()).await.unwrap().is_none());
-        let keys: i64 = vault
-            .store
-            .read(|conn| {
-                Ok::<_, StoreError>(conn.query_row(
-                    "SELECT count(*) FROM data_keys",
-                    [],
-                    |row| row.get(0),
-                )?)
-            })
-            .await
-            .unwrap();
-        assert_eq!(keys, 0);
-        assert!(
-            !directory
-                .path()
-                .join(format!("rescue/{}.rescue", attempt.id))
-                .exists()
-        );
-        let standing = vault.standing(&name()).await.unwrap().unwrap();
-        assert_eq!(standing.reason, Some(Reason::LoggedOut));
-        // The next login goes on counting, so that no old token is taken for a new one.
-        assert_eq!(begin(&vault, Kind::Code, None).await.generation, 1);
     }
 }

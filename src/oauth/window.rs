@@ -13,7 +13,6 @@ use super::vault::Credential;
 use crate::clock::{after, until};
 use crate::config::{Grant, Name, OAuth, RefreshPolicy, RetryInDoubt};
 
-const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -76,7 +75,7 @@ impl View<'_> {
     pub(super) fn verdict(&self) -> Verdict {
         let allowed_at = self.allowed_at(false);
         let is_allowed = allowed_at.is_some_and(|at| at <= self.now);
-        let is_wanted = self.target().is_some_and(|at| at <= self.now);
+        let is_wanted = self.wanted_at(true).is_some_and(|at| at <= self.now);
         match allowed_at {
             _ if is_allowed && (is_wanted || !self.is_usable()) => Verdict::Refresh,
             _ if self.is_usable() => Verdict::Use,
@@ -134,7 +133,20 @@ impl View<'_> {
     /// Returns the end of the access token if a doubtful refresh token must rest until then.
     fn held_until(&self) -> Option<Timestamp> {
         let rests = self.in_doubt && self.oauth.retry_in_doubt == RetryInDoubt::AfterExpiry;
-        self.credential.filter(|_| rests)?.expires_at
+        let credential = self.credential.filter(|_| rests)?;
+        // One that never says when it ends is not waited for longer than a day.
+        Some(
+            credential
+                .expires_at
+                .unwrap_or_else(|| after(credential.issued_at, DAY)),
+        )
+    }
+
+    /// Returns when a refresh is wanted: near the access token's end if somebody will need it, and
+    /// in any case before the refresh token dies of idleness.
+    fn wanted_at(&self, is_needed: bool) -> Option<Timestamp> {
+        let target = self.target().filter(|_| is_needed);
+        target.into_iter().chain(self.keep_alive()).min()
     }
 
     /// Returns when a new access token is wanted because the present one nears its end.
@@ -186,8 +198,7 @@ impl View<'_> {
                 .zip(credential.expires_at)
                 .is_some_and(|(run_at, ends)| run_at <= after(ends, RUN_SOON)),
         };
-        let target = self.target().filter(|_| is_needed);
-        let wanted = target.into_iter().chain(self.keep_alive()).min()?;
+        let wanted = self.wanted_at(is_needed)?;
         Some(wanted.max(allowed_at))
     }
 
@@ -201,11 +212,6 @@ impl View<'_> {
 pub(super) fn ladder(connection: &Name, failures: u32) -> Duration {
     let rung = (failures.saturating_sub(1) as usize).min(LADDER.len() - 1);
     LADDER[rung].mul_f64(0.8 + 0.4 * share(connection, failures))
-}
-
-/// Returns a moment within the next few seconds, so that not everything happens at a start.
-pub(super) fn spread(connection: &Name) -> Duration {
-    SECOND + (4 * SECOND).mul_f64(share(connection, 0))
 }
 
 /// Returns the life of the access token as the server stated it.

@@ -35,6 +35,24 @@ table = "sqlite_x"
     1 | max_concurrent = 0
       |                  ^ expected a whole number from 1 to 64
 
+    error: connection `exact` has no `client_id`
+     --> t.toml:2:13
+      |
+    2 | [connection.exact]
+      |             ^^^^^ expected `client_id`: the id the provider gave your app
+
+    error: connection `exact` has no `redirect_uri`
+     --> t.toml:2:13
+      |
+    2 | [connection.exact]
+      |             ^^^^^ expected `redirect_uri`: the address registered with the provider, to the letter
+
+    error: connection `exact` has no `client_secret`
+     --> t.toml:2:13
+      |
+    2 | [connection.exact]
+      |             ^^^^^ expected `client_secret`: { env = … }, { file = … } or { credential = … }
+
     error: connection `exact`: `exact-onlin` is no provider we know
      --> t.toml:3:12
       |
@@ -125,7 +143,7 @@ table = "sqlite_x"
     17 | table = "sqlite_x"
        |         ^^^^^^^^^^ expected a name of letters, digits, `_` and `-`
 
-    14 problems in t.toml
+    17 problems in t.toml
     "#);
 }
 

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::clock;
 use crate::config::{ErrorRule, Grant, Meaning, OAuth};
 use crate::http::Answer;
-use crate::secret::{Secret, scrub};
+use crate::secret::{ExposeSecret, Secret, scrub};
 
 /// The longest token. It must fit into a header.
 const LONGEST_TOKEN: usize = 16 * 1024;
@@ -96,29 +96,42 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Reads an answer of `oauth`'s token endpoint.
-pub(in crate::oauth) fn read(oauth: &OAuth, answer: &Answer, now: Timestamp) -> Reading {
+/// Reads an answer of `oauth`'s token endpoint to a request that held the secrets `sent`.
+pub(in crate::oauth) fn read(
+    oauth: &OAuth,
+    answer: &Answer,
+    sent: &[&Secret],
+    now: Timestamp,
+) -> Reading {
     let is_success = (200..300).contains(&answer.status);
     // Some servers put a byte order mark first, or other bytes into members that we do not need.
     // Tokens are ASCII, so reading around such bytes can save a rotated one.
     let text = Zeroizing::new(String::from_utf8_lossy(&answer.body).into_owned());
     let text = text.trim_start_matches('\u{feff}').trim();
-    let message = serde_json::from_str::<Message>(text).ok();
-    let refusal = match message {
-        Some(message) if is_success && message.access_token.is_some() => {
-            match tokens(oauth, message) {
-                Ok(tokens) => return Reading::Tokens(tokens),
-                Err(what) => Refusal {
-                    class: Class::InDoubt,
-                    status: answer.status,
-                    code: None,
-                    description: Some(what.to_owned()),
-                },
-            }
-        }
-        message => refusal(oauth, answer, text, message.unwrap_or_default(), now),
-    };
-    Reading::Refused(refusal)
+    let message = serde_json::from_str::<Message>(text).unwrap_or_default();
+    if is_success && message.access_token.is_some() {
+        return match tokens(oauth, message) {
+            Ok(tokens) => Reading::Tokens(tokens),
+            Err(what) => Reading::Refused(Refusal {
+                class: Class::InDoubt,
+                status: answer.status,
+                code: None,
+                description: Some(what.to_owned()),
+            }),
+        };
+    }
+    let code = message
+        .error
+        .as_ref()
+        .and_then(Value::as_str)
+        .filter(|code| is_code(code));
+    let description = message.error_description.as_ref().and_then(Value::as_str);
+    Reading::Refused(Refusal {
+        class: class(oauth, answer, text, &message, now),
+        status: answer.status,
+        code: code.and_then(|code| shown(code, sent)),
+        description: description.and_then(|words| shown(words, sent)),
+    })
 }
 
 /// The members we read. A member that stands there twice makes the answer unusable.
@@ -228,42 +241,42 @@ fn scope(value: &Value) -> Option<String> {
     .filter(|scope| !scope.is_empty())
 }
 
-fn refusal(
-    oauth: &OAuth,
-    answer: &Answer,
-    text: &str,
-    message: Message,
-    now: Timestamp,
-) -> Refusal {
+fn class(oauth: &OAuth, answer: &Answer, text: &str, message: &Message, now: Timestamp) -> Class {
     let code = message
         .error
         .as_ref()
         .and_then(Value::as_str)
         .filter(|code| is_code(code));
-    let retry_after = answer
-        .header("retry-after")
-        .and_then(|text| retry_after(text, now));
     let class = rule(&oauth.errors, code, text).unwrap_or_else(|| match (code, &message.error) {
         (Some(code), _) => by_code(code, answer.status),
         // An error, though not in a word we know.
         (None, Some(_)) if answer.status < 300 => Class::Unclassified,
         (None, _) => by_status(answer, text),
     });
-    let class = match (class, &oauth.grant) {
+    match (class, &oauth.grant) {
         // There is no grant that could have died: the server means the client.
         (Class::DeadGrant, Grant::ClientCredentials) => Class::Configuration,
-        (Class::Transient { .. }, _) => Class::Transient { retry_after },
+        (Class::Transient { .. }, _) => {
+            let stated = answer.header("retry-after");
+            Class::Transient {
+                retry_after: stated.and_then(|text| retry_after(text, now)),
+            }
+        }
         (class, _) => class,
-    };
-    let description = message.error_description.as_ref().and_then(Value::as_str);
-    Refusal {
-        class,
-        status: answer.status,
-        code: code.map(str::to_owned),
-        description: description
-            .map(|words| scrub(words, DESCRIPTION))
-            .filter(|words| !words.is_empty()),
     }
+}
+
+/// Returns a server's words without what was sent to it and without anything like a token.
+fn shown(words: &str, sent: &[&Secret]) -> Option<String> {
+    let mut words = words.to_owned();
+    for secret in sent
+        .iter()
+        .map(|secret| secret.expose_secret())
+        .filter(|it| !it.is_empty())
+    {
+        words = words.replace(secret, "[removed]");
+    }
+    Some(scrub(&words, DESCRIPTION)).filter(|words| !words.is_empty())
 }
 
 fn is_code(code: &str) -> bool {
@@ -353,7 +366,6 @@ mod tests {
     use super::*;
     use crate::http::HeaderMap;
     use crate::oauth::testing::oauth;
-    use crate::secret::ExposeSecret;
 
     fn answer(status: u16, body: impl Into<Vec<u8>>) -> Answer {
         Answer {
@@ -365,9 +377,12 @@ mod tests {
     }
 
     fn reading(status: u16, body: impl Into<Vec<u8>>) -> Reading {
+        let sent = Secret::from("hunter2");
+        let oauth = oauth("http://127.0.0.1:1/token");
         read(
-            &oauth("http://127.0.0.1:1/token"),
+            &oauth,
             &answer(status, body),
+            &[&sent],
             Timestamp::UNIX_EPOCH,
         )
     }
@@ -510,10 +525,11 @@ mod tests {
             ),
             rule(None, Some("extractvariables"), Meaning::Transient),
         ];
-        let class = |status, body: &str| match read(&oauth, &answer(status, body), Timestamp::MIN) {
-            Reading::Refused(refusal) => refusal.class,
-            Reading::Tokens(_) => panic!("{body}"),
-        };
+        let class =
+            |status, body: &str| match read(&oauth, &answer(status, body), &[], Timestamp::MIN) {
+                Reading::Refused(refusal) => refusal.class,
+                Reading::Tokens(_) => panic!("{body}"),
+            };
         let early = r#"{"error":"access_denied","error_description":"Rate limit exceeded: access_token not expired"}"#;
         assert_eq!(class(400, early), Class::TooEarly);
         let old =
@@ -531,6 +547,7 @@ mod tests {
         let refused = read(
             &oauth,
             &answer(400, r#"{"error":"invalid_grant"}"#),
+            &[],
             Timestamp::MIN,
         );
         assert!(matches!(
@@ -557,11 +574,11 @@ mod tests {
     fn what_is_shown_of_an_error_holds_no_token() {
         let refusal = refused(
             400,
-            r#"{"error":"invalid_grant","error_description":"token gAAAAABk3vXyz0123456789abcdef is used"}"#,
+            r#"{"error":"invalid_grant","error_description":"token gAAAAABk3vXyz0123456789abcdef is used, not hunter2"}"#,
         );
         assert_eq!(
             refusal.to_string(),
-            "HTTP 400, `invalid_grant`: token [removed] is used"
+            "HTTP 400, `invalid_grant`: token [removed] is used, not [removed]"
         );
         let odd = refused(400, r#"{"error":"<b>Tok en</b>"}"#);
         assert_eq!(odd.to_string(), "HTTP 400");

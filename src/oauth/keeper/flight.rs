@@ -1,19 +1,18 @@
 //! One exchange with a token endpoint, from the decision to its last consequence.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Entry, Inner, start};
+use super::entry::Entry;
+use super::{Inner, start};
 use crate::clock;
 use crate::config::{Grant, OAuth, RetryInDoubt};
 use crate::http;
-use crate::oauth::grant::{self, Ask, Class, Reading, Tokens};
-use crate::oauth::login::{self, LoginDone, Pending};
+use crate::oauth::grant::{self, Ask, Class, Question, Reading, Tokens};
 use crate::oauth::settle::{Ending, settle};
 use crate::oauth::standing::{Reason, Standing, State};
-use crate::oauth::vault::{self, Attempt, Credential, Intent, Kind, Outcome};
-use crate::oauth::{Error, Secret};
-use crate::secret::ExposeSecret;
+use crate::oauth::vault::{self, Attempt, Credential, Intent, Kind};
+use crate::oauth::window::View;
+use crate::secret::{ExposeSecret, Secret};
 
 /// How long one exchange may take. Exact Online has been seen to need 35 s at night, and giving up
 /// on an answer is what loses refresh tokens.
@@ -27,6 +26,9 @@ const AT_ONCE: [Duration; 3] = [
     Duration::from_secs(3),
     Duration::from_secs(10),
 ];
+/// The same where a spent token kills the chain, once the access token has ended: there is nothing
+/// left to lose by one prompt try, and its answer tells whether somebody must sign in.
+const AFTER_EXPIRY: [Duration; 1] = [Duration::from_secs(10)];
 /// How long to hold off after nothing could be sent for a reason of our own.
 const HOLD_OFF: Duration = Duration::from_secs(30);
 /// How long to wait between tries to store what the server has already handed over.
@@ -34,7 +36,7 @@ const STORE_AGAIN: Duration = Duration::from_secs(1);
 const STORE_AGAIN_MOST: Duration = Duration::from_secs(60);
 
 /// What an exchange came to.
-enum Landing {
+pub(super) enum Landing {
     Committed(Box<Credential>),
     /// No tokens.
     Empty(Ending),
@@ -71,22 +73,24 @@ impl Inner {
         let Some((secret, material)) = self.material(entry, oauth, generation).await else {
             return;
         };
-        let Some(mut attempt) = self.write_down(entry, &material, generation).await else {
+        let Some(mut attempt) = self.write_down(entry, oauth, &material, generation).await else {
             return;
         };
-        let mut pauses = AT_ONCE.iter();
+        let question = Question {
+            oauth,
+            secret: secret.as_ref(),
+            ask: material.ask(),
+        };
+        let mut pauses = self.pauses(entry, oauth).iter();
         // Bounded by the pauses.
         loop {
-            let request = grant::request(oauth, secret.as_ref(), material.ask());
-            let ending = match self.exchange(entry, oauth, &attempt, request).await {
+            let ending = match self.exchange(entry, &attempt, &question).await {
                 Landing::Empty(ending) => ending,
                 Landing::Committed(_) | Landing::Stranded => return,
             };
             let stays_open = self.conclude(entry, oauth, &attempt, &ending).await;
-            let tries_at_once = stays_open
-                && oauth.retry_in_doubt == RetryInDoubt::AtOnce
-                && ending.may_pass_soon();
-            let Some(pause) = pauses.next().filter(|_| tries_at_once) else {
+            let may_help = stays_open && ending.may_pass_soon();
+            let Some(pause) = pauses.next().filter(|_| may_help) else {
                 return;
             };
             tokio::select! {
@@ -96,9 +100,24 @@ impl Inner {
             }
             match self.vault.again(&attempt, self.clock.now()).await {
                 Ok(again) => attempt = again,
-                Err(error) => return self.hold_off(entry, Reason::VaultUnwritable, &error),
+                Err(error) => return self.not_written(entry, oauth, &error).await,
             }
             entry.live().doubt = Some(attempt.clone());
+        }
+    }
+
+    /// How soon a refresh token is tried again after a lost answer, before the ladder begins.
+    fn pauses(&self, entry: &Entry, oauth: &OAuth) -> &'static [Duration] {
+        let is_usable = entry
+            .view(oauth, &entry.live(), self.clock.now())
+            .is_usable();
+        match (&oauth.grant, oauth.retry_in_doubt) {
+            // What spends nothing is not in doubt.
+            (Grant::ClientCredentials, _) => &[],
+            (Grant::AuthorizationCode { .. }, RetryInDoubt::AtOnce) => &AT_ONCE,
+            // The chain may die by the next try, and the access token with it.
+            (Grant::AuthorizationCode { .. }, RetryInDoubt::AfterExpiry) if is_usable => &[],
+            (Grant::AuthorizationCode { .. }, RetryInDoubt::AfterExpiry) => &AFTER_EXPIRY,
         }
     }
 
@@ -137,7 +156,10 @@ impl Inner {
         }
         match self.vault.refresh_token(&entry.name, generation?).await {
             Ok(Some(token)) => Some((secret, Material::Refresh(token))),
-            Ok(None) => None,
+            Ok(None) => {
+                self.look_into_vault(entry, oauth).await;
+                None
+            }
             Err(error @ vault::Error::Unreadable { .. }) => {
                 tracing::error!(connection = %entry.name, %error, "a sealed refresh token cannot be opened");
                 entry.live().standing = start::unreadable(&error, self.clock.now());
@@ -154,6 +176,7 @@ impl Inner {
     async fn write_down(
         &self,
         entry: &Entry,
+        oauth: &OAuth,
         material: &Material,
         generation: Option<u64>,
     ) -> Option<Attempt> {
@@ -183,13 +206,13 @@ impl Inner {
                 Some(attempt)
             }
             Err(error) => {
-                self.hold_off(entry, Reason::VaultUnwritable, &error);
+                self.not_written(entry, oauth, &error).await;
                 None
             }
         }
     }
 
-    async fn begin(
+    pub(super) async fn begin(
         &self,
         entry: &Entry,
         kind: Kind,
@@ -210,15 +233,14 @@ impl Inner {
     }
 
     /// Sends one request of `attempt` and brings home what comes back.
-    async fn exchange(
+    pub(super) async fn exchange(
         &self,
         entry: &Entry,
-        oauth: &OAuth,
         attempt: &Attempt,
-        request: http::Request,
+        question: &Question<'_>,
     ) -> Landing {
         let sent_at = self.clock.now();
-        let answer = match self.http.exchange(request, LIMITS).await {
+        let answer = match self.http.exchange(question.request(), LIMITS).await {
             Ok(answer) => answer,
             Err(
                 error @ (http::Error::Lost { .. }
@@ -236,7 +258,7 @@ impl Inner {
             && attempt.kind != Kind::ClientCredentials
             && self.keep(attempt, &answer.body).await;
         let now = self.clock.now();
-        match grant::read(oauth, &answer, now) {
+        match question.read(&answer, now) {
             Reading::Tokens(tokens) => {
                 let landing = self.store(entry, attempt, &tokens, is_kept).await;
                 if let Landing::Committed(credential) = &landing {
@@ -302,6 +324,9 @@ impl Inner {
                     );
                     let set_aside = self.vault.set_aside(attempt, now).await;
                     self.cope(attempt, set_aside);
+                    if let Some(oauth) = entry.oauth() {
+                        self.look_into_vault(entry, oauth).await;
+                    }
                     return Landing::Stranded;
                 }
                 Err(error) => {
@@ -338,7 +363,7 @@ impl Inner {
             let mut live = entry.live();
             // What was in doubt before this try, not because of it.
             let view = entry.view(oauth, &live, now);
-            let view = super::View {
+            let view = View {
                 in_doubt: attempt.doubt_at.is_some(),
                 ..view
             };
@@ -367,32 +392,23 @@ impl Inner {
         settled.outcome.is_none()
     }
 
-    /// Exchanges the code of a login. The credential that was there stays until the new one is in.
-    pub(super) async fn sign_in(
-        &self,
-        entry: &Arc<Entry>,
-        pending: &Pending,
-        code: Secret,
-    ) -> Result<LoginDone, Error> {
-        let oauth = entry.oauth().ok_or(login::Error::Broken)?;
-        let secret = entry.client_secret(oauth)?;
-        let server = self.server(&oauth.token_url.origin());
-        let _place = server.acquire().await;
-        let _turn = entry.turn.lock().await;
-        let attempt = self.begin(entry, Kind::Code, None, None).await?;
-        let request = grant::request(oauth, secret.as_ref(), pending.ask(&code));
-        let connection = entry.name.clone();
-        let ending = match self.exchange(entry, oauth, &attempt, request).await {
-            Landing::Committed(credential) => return Ok(done(connection, &credential)),
-            Landing::Stranded => return Err(login::Error::Stranded { connection }.into()),
-            Landing::Empty(ending) => ending,
-        };
-        let (outcome, error) = refused_login(connection, &ending);
+    /// Draws the consequence of an attempt that could not be written down: nothing is sent.
+    async fn not_written(&self, entry: &Entry, oauth: &OAuth, error: &vault::Error) {
+        match error {
+            vault::Error::Conflict { .. } => self.look_into_vault(entry, oauth).await,
+            error => self.hold_off(entry, Reason::VaultUnwritable, error),
+        }
+    }
+
+    /// Takes from the vault what is known of a connection, after something here broke off between
+    /// the vault's change and ours.
+    async fn look_into_vault(&self, entry: &Entry, oauth: &OAuth) {
         let now = self.clock.now();
-        let detail = Some(ending.detail());
-        let closed = self.vault.close(&attempt, outcome, detail, None, now).await;
-        self.cope(&attempt, closed);
-        Err(error.into())
+        let name = &entry.name;
+        match start::recovered(&self.vault, name, oauth, entry.digest, now).await {
+            Ok(found) => entry.live().take(found),
+            Err(error) => self.hold_off(entry, Reason::VaultUnwritable, &error),
+        }
     }
 
     /// Waits a little after nothing could be sent for a reason of our own. It is not written down:
@@ -417,7 +433,7 @@ impl Inner {
     }
 
     /// Tells of something that failed without harm: what is on disk already says enough.
-    fn cope<T>(&self, attempt: &Attempt, result: Result<T, vault::Error>) {
+    pub(super) fn cope<T>(&self, attempt: &Attempt, result: Result<T, vault::Error>) {
         if let Err(error) = result {
             tracing::warn!(
                 connection = %attempt.connection,
@@ -456,55 +472,6 @@ fn tell(entry: &Entry, attempt: &Attempt, standing: &Standing) {
         State::ClientRejected | State::NeedsAttention => tracing::error!(
             %connection, attempt, generation, reason, detail, next_at,
             "the authorization server refuses this connection"
-        ),
-    }
-}
-
-fn done(connection: crate::config::Name, credential: &Credential) -> LoginDone {
-    LoginDone {
-        connection,
-        generation: credential.generation,
-        expires_at: credential.expires_at,
-        refresh_expires_at: credential.refresh_expires_at,
-        can_refresh: credential.has_refresh_token,
-        scope: credential.scope.clone(),
-    }
-}
-
-/// Says how the attempt of a login ended, and what its person is told. A code is never sent twice.
-fn refused_login(connection: crate::config::Name, ending: &Ending) -> (Outcome, login::Error) {
-    let detail = ending.detail();
-    let refusal = match ending {
-        Ending::NotSent(_) => {
-            return (
-                Outcome::NotSent,
-                login::Error::NotSent { connection, detail },
-            );
-        }
-        Ending::Lost(_) => return (Outcome::Lost, login::Error::Lost { connection, detail }),
-        Ending::Refused(refusal) => refusal,
-    };
-    match refusal.class {
-        Class::InDoubt => (Outcome::Lost, login::Error::Lost { connection, detail }),
-        Class::Configuration => (
-            Outcome::Configuration,
-            login::Error::ClientRejected { connection, detail },
-        ),
-        Class::TooEarly => (
-            Outcome::TooEarly,
-            login::Error::CodeRefused { connection, detail },
-        ),
-        Class::Transient { .. } => (
-            Outcome::Transient,
-            login::Error::CodeRefused { connection, detail },
-        ),
-        Class::DeadGrant => (
-            Outcome::Refused,
-            login::Error::CodeRefused { connection, detail },
-        ),
-        Class::Unclassified => (
-            Outcome::Unclassified,
-            login::Error::CodeRefused { connection, detail },
         ),
     }
 }

@@ -9,14 +9,15 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Entry, Inner, Keeper, Live, PER_SERVER};
-use crate::clock::{SharedClock, after};
-use crate::config::{Auth, BodyFormat, ClientAuth, Connection, Name, OAuth, RetryInDoubt};
+use super::entry::{Entry, Live};
+use super::{Inner, Keeper, PER_SERVER};
+use crate::clock::SharedClock;
+use crate::config::{Auth, BodyFormat, ClientAuth, Connection, Name, OAuth};
 use crate::http;
+use crate::oauth::Error;
 use crate::oauth::grant::{self, Reading};
 use crate::oauth::standing::{Reason, Standing, State, without_credential};
 use crate::oauth::vault::{self, Attempt, Credential, Kind, Outcome, Vault};
-use crate::oauth::{Error, window};
 use crate::seal::{self, RootKey};
 use crate::secret::ExposeSecret;
 use crate::store::Store;
@@ -100,7 +101,7 @@ async fn entry(vault: &Vault, name: &Name, auth: &Auth, now: Timestamp) -> Resul
 }
 
 /// Loads a connection, commits what a crash left on disk, and marks what it left in doubt.
-async fn recovered(
+pub(super) async fn recovered(
     vault: &Vault,
     name: &Name,
     oauth: &OAuth,
@@ -134,17 +135,7 @@ async fn recovered(
     let doubt = doubts.pop().filter(|_| !has_recovered);
     let doubt = match doubt {
         None => None,
-        Some(attempt) => Some(
-            mark(
-                vault,
-                oauth,
-                attempt,
-                credential.as_ref(),
-                &mut standing,
-                now,
-            )
-            .await?,
-        ),
+        Some(attempt) => Some(mark(vault, attempt, &mut standing, now).await?),
     };
     Ok(Live {
         credential,
@@ -177,7 +168,7 @@ async fn replay(
             body: body.to_vec().into(),
             url: oauth.token_url.clone(),
         };
-        if let Reading::Tokens(tokens) = grant::read(oauth, &answer, now) {
+        if let Reading::Tokens(tokens) = grant::read(oauth, &answer, &[], now) {
             match vault.commit(attempt, &tokens, now).await {
                 Ok(credential) => {
                     let generation = credential.generation;
@@ -207,9 +198,7 @@ async fn replay(
 /// Writes down that an attempt is in doubt, unless that is known already.
 async fn mark(
     vault: &Vault,
-    oauth: &OAuth,
     mut attempt: Attempt,
-    present: Option<&Credential>,
     standing: &mut Standing,
     now: Timestamp,
 ) -> Result<Attempt, vault::Error> {
@@ -218,16 +207,11 @@ async fn mark(
         return Ok(attempt);
     }
     attempt.doubt_at = Some(attempt.tried_at);
-    let lives = present
-        .and_then(|it| it.expires_at)
-        .is_none_or(|ends| ends > now);
-    let rests = oauth.retry_in_doubt == RetryInDoubt::AfterExpiry && lives;
     *standing = Standing {
         state: State::InDoubt,
         reason: Some(Reason::AnswerLost),
         detail: Some("the program ended before the answer came".to_owned()),
         since: attempt.tried_at,
-        next_at: (!rests).then(|| after(now, window::spread(&attempt.connection))),
         ..Standing::ok(now)
     };
     let (connection, id) = (&attempt.connection, attempt.id);

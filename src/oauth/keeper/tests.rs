@@ -341,6 +341,32 @@ async fn where_reuse_kills_the_chain_the_access_token_is_used_to_its_end_first()
 }
 
 #[tokio::test]
+async fn once_the_access_token_has_ended_one_prompt_try_tells() {
+    let house = House::exact().await;
+    let keeper = house.signed_in().await;
+    house.advance(700);
+    house.server.script([Reply::HangUp]);
+    assert_eq!(token(&keeper).await.unwrap(), "CANARY-a2");
+    house.advance(700);
+    house.server.script([Reply::RotateAndHangUp]);
+    let lost = token(&keeper).await.unwrap_err();
+    assert!(
+        matches!(
+            lost,
+            Error::NeedsLogin {
+                reason: Reason::RotationAnswerLost,
+                ..
+            }
+        ),
+        "{lost}"
+    );
+    assert_eq!(
+        house.last_attempt().await,
+        (2, true, Some("refused".into()))
+    );
+}
+
+#[tokio::test]
 async fn a_refusal_without_a_doubt_is_confirmed_once_where_that_is_harmless() {
     let house = House::new().await;
     let keeper = house.signed_in().await;
@@ -701,8 +727,9 @@ async fn what_is_due_is_refreshed_without_anybody_asking() {
     // Nobody needs it: it is only kept alive.
     assert_eq!(keeper.tend(|_| None), Some(at(24 * 60 * 60 * 7)));
     house.advance(585);
+    // The login has landed too.
+    keeper.any_landed().await;
     keeper.tend(|_| Some(soon));
-    house.server.asked(2).await;
     keeper.any_landed().await;
     assert_eq!(health(&keeper).generation, 2);
 }
@@ -817,4 +844,49 @@ async fn promise_no_secret_reaches_a_log_an_error_or_a_file() {
         let at = text.find("CANARY");
         assert!(at.is_none(), "{}", &text[at.unwrap()..]);
     }
+}
+
+#[tokio::test]
+async fn whoever_lags_behind_the_vault_catches_up_instead_of_spending_an_old_token() {
+    let house = House::new().await;
+    let keeper = house.signed_in().await;
+    // As after a panic between the commit and what follows it.
+    let (vault, attempt) = house.cut_short(Kind::Refresh).await;
+    let body =
+        br#"{"access_token":"b","refresh_token":"s","token_type":"bearer","expires_in":9999}"#;
+    vault.keep_answer(&attempt, body).await.unwrap();
+    drop((vault, house.open().await));
+    house.advance(700);
+    assert_eq!(token(&keeper).await.unwrap(), "b");
+    assert_eq!(house.server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_missing_client_secret_is_told_and_needs_no_restart_once_it_is_there() {
+    let mut house = House::new().await;
+    drop(house.signed_in().await);
+    let file = house.directory.path().join("secret");
+    house.oauth.client_secret = Some(crate::config::SecretSource::File(file.clone()));
+    let keeper = house.open().await;
+    house.advance(560);
+    assert_eq!(token(&keeper).await.unwrap(), "CANARY-a1");
+    house.advance(100);
+    keeper.tend(|_| None);
+    keeper.any_landed().await;
+    for _ in 0..2 {
+        let missing = token(&keeper).await.unwrap_err();
+        assert!(matches!(missing, Error::Secret { .. }), "{missing}");
+        assert_eq!(missing.remedy(), Remedy::EditConfig);
+    }
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    let created = options
+        .write(true)
+        .create(true)
+        .mode(0o600)
+        .open(&file)
+        .unwrap();
+    std::io::Write::write_all(&mut &created, b"CANARY-secret\n").unwrap();
+    assert_eq!(token(&keeper).await.unwrap(), "CANARY-a2");
+    assert!(house.server.requests()[1].contains("client_secret=CANARY-secret"));
 }

@@ -5,10 +5,11 @@ use std::io;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{ACCOUNT, Error, Keys, Vault, drop_unused_keys, unreadable};
+use super::credentials::drop_unused_keys;
+use super::{ACCOUNT, Error, Keys, Vault, states, unreadable};
 use crate::config::Name;
 use crate::oauth::rescue::Rescue;
-use crate::oauth::standing::{Reason, Standing, State};
+use crate::oauth::standing::Standing;
 use crate::seal::{self, DataKey, Place};
 use crate::store::Tx;
 
@@ -171,7 +172,7 @@ impl Vault {
                     standing.written_at.to_string(),
                     standing.detail
                 ])?;
-                stand(tx, attempt.connection.as_str(), &standing)
+                states::write(tx, attempt.connection.as_str(), &standing)
             })
             .await
     }
@@ -193,23 +194,12 @@ impl Vault {
                 end(tx, closed.id, outcome.as_str(), detail.as_deref(), at)?;
                 drop_unused_keys(tx, closed.connection.as_str())?;
                 match standing {
-                    Some(standing) => stand(tx, closed.connection.as_str(), &standing),
+                    Some(standing) => states::write(tx, closed.connection.as_str(), &standing),
                     None => Ok(()),
                 }
             })
             .await?;
         self.discard(attempt.id).await
-    }
-
-    /// Returns how a connection stands, if that was ever written down.
-    pub(in crate::oauth) async fn standing(
-        &self,
-        connection: &Name,
-    ) -> Result<Option<Standing>, Error> {
-        let connection = connection.clone();
-        self.store
-            .read(move |conn| standing(conn, connection.as_str()))
-            .await
     }
 
     /// Returns the attempts of `connection` that no definite answer has closed, oldest first.
@@ -407,58 +397,6 @@ pub(super) fn supersede(tx: &Tx<'_>, connection: &str, at: Timestamp) -> Result<
     )?;
     let attempts = statement.query_map(params![connection, at.to_string()], |row| row.get(0))?;
     Ok(attempts.collect::<Result<_, _>>()?)
-}
-
-/// Writes down how a connection stands.
-pub(super) fn stand(tx: &Tx<'_>, connection: &str, standing: &Standing) -> Result<(), Error> {
-    tx.prepare_cached(
-        "INSERT OR REPLACE INTO states
-             (connection, account, state, reason, detail, since, next_at, failures, rejected, written_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    )?
-    .execute(params![
-        connection,
-        ACCOUNT,
-        standing.state.as_str(),
-        standing.reason.map(Reason::as_str),
-        standing.detail,
-        standing.since.to_string(),
-        standing.next_at.map(|at| at.to_string()),
-        standing.failures,
-        standing.rejected,
-        standing.written_at.to_string(),
-    ])?;
-    Ok(())
-}
-
-pub(super) fn standing(conn: &Connection, connection: &str) -> Result<Option<Standing>, Error> {
-    let mut statement = conn.prepare_cached(
-        "SELECT state, reason, detail, since, next_at, failures, rejected, written_at
-         FROM states WHERE connection = ?1 AND account = ?2",
-    )?;
-    let mut rows = statement.query([connection, ACCOUNT])?;
-    let Some(row) = rows.next()? else {
-        return Ok(None);
-    };
-    let damaged = || unreadable(connection, "state");
-    let state: String = row.get(0)?;
-    let reason: Option<String> = row.get(1)?;
-    let since: String = row.get(3)?;
-    let next_at: Option<String> = row.get(4)?;
-    let written_at: String = row.get(7)?;
-    Ok(Some(Standing {
-        state: State::from_word(&state).ok_or_else(damaged)?,
-        reason: reason.and_then(|reason| Reason::from_word(&reason)),
-        detail: row.get(2)?,
-        since: since.parse().map_err(|_| damaged())?,
-        next_at: next_at
-            .map(|at| at.parse())
-            .transpose()
-            .map_err(|_| damaged())?,
-        failures: row.get(5)?,
-        rejected: row.get(6)?,
-        written_at: written_at.parse().map_err(|_| damaged())?,
-    }))
 }
 
 fn end(

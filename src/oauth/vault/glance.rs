@@ -6,8 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::attempts::standing;
-use super::{ACCOUNT, Error};
+use super::{ACCOUNT, Error, states};
 use crate::config::{self, Auth, Name, OAuth};
 use crate::oauth::Health;
 use crate::oauth::standing::{Reason, Standing, State, without_credential};
@@ -66,7 +65,7 @@ fn seen(conn: &Connection, name: &Name, oauth: &OAuth, now: Timestamp) -> Result
         },
     );
     let beside = known.optional().map_err(store::Error::from)?;
-    let standing = standing(conn, name.as_str())?;
+    let standing = states::read(conn, name.as_str())?;
     let mut standing = standing.unwrap_or_else(|| match &beside {
         Some(_) => Standing::ok(now),
         None => without_credential(Some(oauth), Reason::NeverSignedIn, now),

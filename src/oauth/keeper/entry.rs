@@ -1,0 +1,166 @@
+//! What the keeper knows of one connection.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::config::{Auth, Name, OAuth, SecretError};
+use crate::oauth::standing::{Reason, Standing, State};
+use crate::oauth::vault::{Attempt, Credential};
+use crate::oauth::window::View;
+use crate::oauth::{AccessToken, Error, Health};
+use crate::seal;
+use crate::secret::Secret;
+
+/// One connection.
+pub(super) struct Entry {
+    pub(super) name: Name,
+    pub(super) auth: Auth,
+    /// A digest of the configuration the server sees.
+    pub(super) digest: [u8; seal::KEY],
+    /// Whose turn it is to talk to the authorization server; held over an exchange.
+    pub(super) turn: tokio::sync::Mutex<()>,
+    /// What is known; held only to look or to write, never over a wait.
+    pub(super) live: Mutex<Live>,
+}
+
+/// What is known of a connection. It changes after the vault does.
+pub(super) struct Live {
+    pub(super) credential: Option<Credential>,
+    pub(super) standing: Standing,
+    /// The attempt whose refresh token may be spent.
+    pub(super) doubt: Option<Attempt>,
+    /// Closed when the flight under way has landed, however it ends.
+    pub(super) flight: Option<watch::Receiver<()>>,
+}
+
+impl Live {
+    /// Takes over what the vault knows; a flight under way goes on.
+    pub(super) fn take(&mut self, found: Self) {
+        let flight = self.flight.take();
+        *self = Self { flight, ..found };
+    }
+
+    pub(super) fn under_way(&self) -> Option<watch::Receiver<()>> {
+        self.flight
+            .clone()
+            .filter(|flight| flight.has_changed().is_ok())
+    }
+
+    pub(super) fn generation(&self) -> Option<u64> {
+        self.credential
+            .as_ref()
+            .map(|credential| credential.generation)
+    }
+
+    pub(super) fn access_token(&self) -> Option<AccessToken> {
+        self.credential.as_ref().map(|credential| AccessToken {
+            token: credential.access_token.clone(),
+            generation: credential.generation,
+            expires_at: credential.expires_at,
+        })
+    }
+}
+
+impl Entry {
+    pub(super) fn live(&self) -> MutexGuard<'_, Live> {
+        // No write to it can break off half-way, so it is whole even after a panic.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn oauth(&self) -> Option<&OAuth> {
+        match &self.auth {
+            Auth::OAuth(oauth) => Some(oauth),
+            Auth::None | Auth::Bearer(_) => None,
+        }
+    }
+
+    /// Lets everybody use a credential that the vault has.
+    pub(super) fn renew(&self, credential: Credential, at: Timestamp) {
+        let mut live = self.live();
+        live.credential = Some(credential);
+        live.standing = live.standing.renewed(at);
+        live.doubt = None;
+    }
+
+    /// Tells whoever looks that new tokens wait to be stored.
+    pub(super) fn hold_up(&self, detail: String) {
+        let mut live = self.live();
+        live.standing.reason = Some(Reason::VaultUnwritable);
+        live.standing.detail = Some(detail);
+    }
+
+    pub(super) fn view<'a>(&'a self, oauth: &'a OAuth, live: &'a Live, now: Timestamp) -> View<'a> {
+        View {
+            connection: &self.name,
+            oauth,
+            credential: live.credential.as_ref(),
+            standing: &live.standing,
+            in_doubt: live.doubt.is_some(),
+            now,
+        }
+    }
+
+    pub(super) fn client_secret(&self, oauth: &OAuth) -> Result<Option<Secret>, Error> {
+        let secret = oauth
+            .client_secret
+            .as_ref()
+            .map(|source| source.read())
+            .transpose();
+        secret.map_err(|source| self.secret_error("client secret", source))
+    }
+
+    pub(super) fn secret_error(&self, what: &'static str, source: SecretError) -> Error {
+        Error::Secret {
+            connection: self.name.clone(),
+            what,
+            source,
+        }
+    }
+
+    pub(super) fn error(&self, next_at: Option<Timestamp>) -> Error {
+        let live = self.live();
+        let Standing {
+            state,
+            reason,
+            detail,
+            ..
+        } = &live.standing;
+        Error::of_state(&self.name, *state, *reason, detail.clone(), next_at)
+    }
+
+    /// Returns true if nothing but a missing secret held the connection back, and now it is there.
+    pub(super) fn has_found_its_secret(&self, oauth: &OAuth) -> Result<bool, Error> {
+        if self.live().standing.reason != Some(Reason::SecretMissing) {
+            return Ok(false);
+        }
+        self.client_secret(oauth)?;
+        self.live().standing.next_at = None;
+        Ok(true)
+    }
+
+    pub(super) fn health(&self, oauth: &OAuth, now: Timestamp) -> Health {
+        let live = self.live();
+        let view = self.view(oauth, &live, now);
+        let credential = live.credential.as_ref();
+        let is_flying = live.under_way().is_some();
+        Health {
+            connection: self.name.clone(),
+            state: if is_flying {
+                State::Refreshing
+            } else {
+                live.standing.state
+            },
+            reason: live.standing.reason,
+            detail: live.standing.detail.clone(),
+            since: live.standing.since,
+            next_at: live.standing.next_at.filter(|at| *at > now),
+            generation: credential.map_or(0, |credential| credential.generation),
+            expires_at: credential.and_then(|credential| credential.expires_at),
+            refresh_expires_at: credential.and_then(|credential| credential.refresh_expires_at),
+            next_refresh_at: view.due_at(None).map(|at| at.max(now)),
+            scope: credential.and_then(|credential| credential.scope.clone()),
+        }
+    }
+}

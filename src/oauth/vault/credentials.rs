@@ -1,0 +1,312 @@
+//! The tokens of each connection, and the keys that seal them.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{ACCOUNT, Attempt, Error, Keys, Kind, unreadable};
+use crate::clock;
+use crate::oauth::grant::Tokens;
+use crate::seal::{DataKey, Place};
+use crate::secret::{ExposeSecret, Secret};
+use crate::store::Tx;
+
+/// A credential in use.
+#[derive(Debug, Clone)]
+pub(in crate::oauth) struct Credential {
+    pub generation: u64,
+    pub access_token: Secret,
+    pub has_refresh_token: bool,
+    /// When the request was sent that brought it.
+    pub issued_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub refresh_expires_at: Option<Timestamp>,
+    /// True once a refresh has brought a new refresh token.
+    pub rotates: bool,
+    pub scope: Option<String>,
+}
+
+impl Keys {
+    pub(super) fn place<'a>(
+        &'a self,
+        connection: &'a str,
+        column: &'a str,
+        generation: u64,
+    ) -> Place<'a> {
+        let row = [connection, ACCOUNT];
+        Place {
+            vault: &self.vault_id,
+            table: "credentials",
+            row,
+            column,
+            generation,
+        }
+    }
+
+    /// Where a wrapped key belongs: its number stands where a credential's generation would.
+    fn key_place<'a>(&'a self, connection: &'a str, data_key: u32) -> Place<'a> {
+        Place {
+            table: "data_keys",
+            ..self.place(connection, "wrapped", data_key.into())
+        }
+    }
+
+    pub(super) fn data_key(
+        &self,
+        conn: &Connection,
+        connection: &str,
+        id: u32,
+    ) -> Result<DataKey, Error> {
+        let wrapped: Option<Vec<u8>> = conn
+            .prepare_cached(
+                "SELECT wrapped FROM data_keys WHERE data_key = ?1 AND connection = ?2",
+            )?
+            .query_row(params![id, connection], |row| row.get(0))
+            .optional()?;
+        wrapped
+            .and_then(|wrapped| {
+                let place = self.key_place(connection, id);
+                self.root.unwrap(&wrapped, self.key_id, &place, id).ok()
+            })
+            .ok_or_else(|| unreadable(connection, "data key"))
+    }
+
+    pub(super) fn new_data_key(
+        &self,
+        tx: &Tx<'_>,
+        connection: &str,
+        at: Timestamp,
+    ) -> Result<DataKey, Error> {
+        // The number is part of the seal, so it is had first.
+        tx.prepare_cached(
+            "INSERT INTO data_keys (connection, root_key, wrapped, created_at) VALUES (?1, ?2, x'', ?3)",
+        )?
+        .execute(params![connection, self.key_id, at.to_string()])?;
+        let id = u32::try_from(tx.last_insert_rowid()).map_err(|_| Error::Damaged {
+            path: self.path.clone(),
+            what: "too many keys".into(),
+        })?;
+        let key = DataKey::random(id).map_err(Error::Seal)?;
+        let place = self.key_place(connection, id);
+        let wrapped = self
+            .root
+            .wrap(&key, self.key_id, &place)
+            .map_err(Error::Seal)?;
+        tx.prepare_cached("UPDATE data_keys SET wrapped = ?1 WHERE data_key = ?2")?
+            .execute(params![wrapped, id])?;
+        Ok(key)
+    }
+
+    pub(super) fn credential(
+        &self,
+        conn: &Connection,
+        connection: &str,
+    ) -> Result<Option<Credential>, Error> {
+        let Some((data_key, sealed, row)) = clear(conn, connection)? else {
+            return Ok(None);
+        };
+        let generation = row.generation.cast_unsigned();
+        let key = self.data_key(conn, connection, data_key)?;
+        Ok(Some(Credential {
+            generation,
+            access_token: self.unseal(&key, connection, "access_token", generation, &sealed)?,
+            has_refresh_token: row.has_refresh_token,
+            issued_at: row.issued_at()?,
+            expires_at: row.expires_at()?,
+            refresh_expires_at: row.refresh_expires_at()?,
+            rotates: row.rotates,
+            scope: row.scope,
+        }))
+    }
+
+    pub(super) fn refresh_token(
+        &self,
+        conn: &Connection,
+        connection: &str,
+        generation: u64,
+    ) -> Result<Option<Secret>, Error> {
+        let row: Option<(u32, Option<Vec<u8>>)> = conn
+            .prepare_cached(
+                "SELECT data_key, refresh_token FROM credentials
+                 WHERE connection = ?1 AND account = ?2 AND generation = ?3",
+            )?
+            .query_row(
+                params![connection, ACCOUNT, generation.cast_signed()],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        let Some((data_key, Some(sealed))) = row else {
+            return Ok(None);
+        };
+        let key = self.data_key(conn, connection, data_key)?;
+        self.unseal(&key, connection, "refresh_token", generation, &sealed)
+            .map(Some)
+    }
+
+    fn unseal(
+        &self,
+        key: &DataKey,
+        connection: &str,
+        column: &'static str,
+        generation: u64,
+        sealed: &[u8],
+    ) -> Result<Secret, Error> {
+        let plain = key
+            .unseal(&self.place(connection, column, generation), sealed)
+            .map_err(|_| unreadable(connection, column))?;
+        let text = std::str::from_utf8(&plain).map_err(|_| unreadable(connection, column))?;
+        Ok(Secret::from(text))
+    }
+
+    /// Writes the credential that `attempt` brought over the one it was made from.
+    pub(super) fn put(
+        &self,
+        tx: &Tx<'_>,
+        attempt: &Attempt,
+        tokens: Tokens,
+    ) -> Result<Credential, Error> {
+        let connection = attempt.connection.as_str();
+        let before = clear(tx, connection)?.map(|(_, _, row)| row);
+        let is_refresh = attempt.kind == Kind::Refresh;
+        let is_present = match &before {
+            Some(row) => row.generation.cast_unsigned() == attempt.generation,
+            None => !is_refresh,
+        };
+        if !is_present {
+            return Err(Error::Conflict {
+                connection: connection.to_owned(),
+            });
+        }
+        // What a login left unsaid is unknown; what a refresh leaves unsaid stays as it was.
+        let before = before.filter(|_| is_refresh);
+        let kept = match (&tokens.refresh_token, is_refresh) {
+            (None, true) => self.refresh_token(tx, connection, attempt.generation)?,
+            _ => None,
+        };
+        let has_new = tokens.refresh_token.is_some();
+        let refresh_token = tokens.refresh_token.or(kept);
+        let ends = |life| clock::after(attempt.tried_at, life);
+        let refresh_ends = match (tokens.refresh_lifetime, has_new, &before) {
+            (Some(life), _, _) => Some(ends(life)),
+            (None, false, Some(row)) => row.refresh_expires_at()?,
+            (None, _, _) => None,
+        };
+        let credential = Credential {
+            generation: attempt.generation + 1,
+            access_token: tokens.access_token,
+            has_refresh_token: refresh_token.is_some(),
+            issued_at: attempt.tried_at,
+            expires_at: tokens.lifetime.map(ends),
+            refresh_expires_at: refresh_ends,
+            rotates: before.as_ref().is_some_and(|row| row.rotates || has_new),
+            scope: tokens.scope.or(before.and_then(|row| row.scope)),
+        };
+        self.write(tx, attempt, &credential, refresh_token.as_ref())?;
+        Ok(credential)
+    }
+
+    fn write(
+        &self,
+        tx: &Tx<'_>,
+        attempt: &Attempt,
+        credential: &Credential,
+        refresh_token: Option<&Secret>,
+    ) -> Result<(), Error> {
+        let connection = attempt.connection.as_str();
+        let seal = |column, token: &Secret| {
+            let place = self.place(connection, column, credential.generation);
+            attempt
+                .key
+                .seal(&place, token.expose_secret().as_bytes())
+                .map_err(Error::Seal)
+        };
+        let refresh_token = refresh_token
+            .map(|token| seal("refresh_token", token))
+            .transpose()?;
+        tx.prepare_cached(
+            "INSERT OR REPLACE INTO credentials (connection, account, generation, data_key,
+                 access_token, refresh_token, issued_at, expires_at, refresh_expires_at, rotates, scope)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            connection,
+            ACCOUNT,
+            credential.generation.cast_signed(),
+            attempt.key.id(),
+            seal("access_token", &credential.access_token)?,
+            refresh_token,
+            credential.issued_at.to_string(),
+            credential.expires_at.map(|at| at.to_string()),
+            credential.refresh_expires_at.map(|at| at.to_string()),
+            credential.rotates,
+            credential.scope,
+        ])?;
+        Ok(())
+    }
+}
+
+/// The clear part of a row of `credentials`.
+struct Row {
+    connection: String,
+    generation: i64,
+    has_refresh_token: bool,
+    issued_at: String,
+    expires_at: Option<String>,
+    refresh_expires_at: Option<String>,
+    rotates: bool,
+    scope: Option<String>,
+}
+
+impl Row {
+    fn issued_at(&self) -> Result<Timestamp, Error> {
+        self.instant(Some(&self.issued_at))?
+            .ok_or_else(|| unreadable(&self.connection, "date"))
+    }
+
+    fn expires_at(&self) -> Result<Option<Timestamp>, Error> {
+        self.instant(self.expires_at.as_deref())
+    }
+
+    fn refresh_expires_at(&self) -> Result<Option<Timestamp>, Error> {
+        self.instant(self.refresh_expires_at.as_deref())
+    }
+
+    fn instant(&self, text: Option<&str>) -> Result<Option<Timestamp>, Error> {
+        let instant = text.map(str::parse).transpose();
+        instant.map_err(|_| unreadable(&self.connection, "date"))
+    }
+}
+
+/// Returns the data key, the sealed access token and the clear part of a credential.
+fn clear(conn: &Connection, connection: &str) -> Result<Option<(u32, Vec<u8>, Row)>, Error> {
+    let mut statement = conn.prepare_cached(
+        "SELECT generation, data_key, access_token, refresh_token IS NOT NULL, issued_at,
+                expires_at, refresh_expires_at, rotates, scope
+         FROM credentials WHERE connection = ?1 AND account = ?2",
+    )?;
+    let row = statement.query_row([connection, ACCOUNT], |row| {
+        let clear = Row {
+            connection: connection.to_owned(),
+            generation: row.get(0)?,
+            has_refresh_token: row.get(3)?,
+            issued_at: row.get(4)?,
+            expires_at: row.get(5)?,
+            refresh_expires_at: row.get(6)?,
+            rotates: row.get(7)?,
+            scope: row.get(8)?,
+        };
+        Ok((row.get(1)?, row.get(2)?, clear))
+    });
+    Ok(row.optional()?)
+}
+
+/// Drops the keys of `connection` that seal neither its credential nor an answer still awaited.
+pub(super) fn drop_unused_keys(tx: &Tx<'_>, connection: &str) -> Result<(), Error> {
+    tx.prepare_cached(
+        "DELETE FROM data_keys WHERE connection = ?1
+           AND data_key NOT IN (SELECT data_key FROM credentials WHERE connection = ?1)
+           AND data_key NOT IN (
+               SELECT data_key FROM refreshes WHERE connection = ?1 AND ended_at IS NULL)",
+    )?
+    .execute([connection])?;
+    Ok(())
+}

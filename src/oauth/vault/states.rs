@@ -1,0 +1,74 @@
+//! How each connection stands.
+
+use rusqlite::{Connection, params};
+
+use super::{ACCOUNT, Error, Vault, unreadable};
+use crate::config::Name;
+use crate::oauth::standing::{Reason, Standing, State};
+use crate::store::Tx;
+
+impl Vault {
+    /// Returns how a connection stands, if that was ever written down.
+    pub(in crate::oauth) async fn standing(
+        &self,
+        connection: &Name,
+    ) -> Result<Option<Standing>, Error> {
+        let connection = connection.clone();
+        self.store
+            .read(move |conn| read(conn, connection.as_str()))
+            .await
+    }
+}
+
+/// Writes down how a connection stands.
+pub(super) fn write(tx: &Tx<'_>, connection: &str, standing: &Standing) -> Result<(), Error> {
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO states
+             (connection, account, state, reason, detail, since, next_at, failures, rejected, written_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?
+    .execute(params![
+        connection,
+        ACCOUNT,
+        standing.state.as_str(),
+        standing.reason.map(Reason::as_str),
+        standing.detail,
+        standing.since.to_string(),
+        standing.next_at.map(|at| at.to_string()),
+        standing.failures,
+        standing.rejected,
+        standing.written_at.to_string(),
+    ])?;
+    Ok(())
+}
+
+/// Returns how a connection stands, if that was ever written down.
+pub(super) fn read(conn: &Connection, connection: &str) -> Result<Option<Standing>, Error> {
+    let mut statement = conn.prepare_cached(
+        "SELECT state, reason, detail, since, next_at, failures, rejected, written_at
+         FROM states WHERE connection = ?1 AND account = ?2",
+    )?;
+    let mut rows = statement.query([connection, ACCOUNT])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let damaged = || unreadable(connection, "state");
+    let state: String = row.get(0)?;
+    let reason: Option<String> = row.get(1)?;
+    let since: String = row.get(3)?;
+    let next_at: Option<String> = row.get(4)?;
+    let written_at: String = row.get(7)?;
+    Ok(Some(Standing {
+        state: State::from_word(&state).ok_or_else(damaged)?,
+        reason: reason.and_then(|reason| Reason::from_word(&reason)),
+        detail: row.get(2)?,
+        since: since.parse().map_err(|_| damaged())?,
+        next_at: next_at
+            .map(|at| at.parse())
+            .transpose()
+            .map_err(|_| damaged())?,
+        failures: row.get(5)?,
+        rejected: row.get(6)?,
+        written_at: written_at.parse().map_err(|_| damaged())?,
+    }))
+}
