@@ -5,6 +5,7 @@
 //! second hears the same events and gets the same outcome.
 
 mod error;
+mod event;
 mod pull;
 mod reach;
 
@@ -14,7 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,7 +24,7 @@ use crate::clock::SharedClock;
 use crate::config::{Config, Flow, Name};
 use crate::fetch::Limits;
 use crate::http;
-use crate::journal::{self, Ending, Outcome, Trigger};
+use crate::journal::{self, Ending, Trigger};
 use crate::oauth::Keeper;
 use crate::record::Tally;
 use crate::remedy::Remedy;
@@ -32,6 +32,7 @@ use crate::store::Store;
 use crate::{bookmark, merge};
 
 pub use error::Error;
+pub use event::{Ended, Event};
 
 /// How many events a listener may be behind before it misses some. The end is never missed.
 const EVENTS: usize = 256;
@@ -102,88 +103,6 @@ impl Handle {
             Ok(ended) => ended.clone().expect("it was just seen to be there"),
             // The sender is dropped unsent only if the runtime is shut down under the run.
             Err(_) => Ended::broken_off(),
-        }
-    }
-}
-
-/// What a run tells while it goes on.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
-    /// It began.
-    Started {
-        /// The flow.
-        flow: String,
-        /// The run's number in the journal.
-        run: i64,
-        /// Why it began.
-        trigger: Trigger,
-    },
-    /// It had begun before somebody asked for it.
-    Joined {
-        /// The flow.
-        flow: String,
-    },
-    /// Pages were merged.
-    Merged {
-        /// The flow.
-        flow: String,
-        /// The run.
-        run: i64,
-        /// The counts so far.
-        tally: Tally,
-    },
-    /// It waits for the source.
-    Waiting {
-        /// The flow.
-        flow: String,
-        /// Until when.
-        until: Timestamp,
-        /// Why.
-        reason: String,
-    },
-    /// It ended.
-    Ended(Ended),
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Ended {
-    /// The flow.
-    pub flow: String,
-    /// The run's number in the journal; 0 if it never got one.
-    pub run: i64,
-    /// Why it began.
-    pub trigger: Trigger,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// What became of the records.
-    pub tally: Tally,
-    /// How long it took.
-    pub elapsed_ms: u64,
-    /// What failed, and why.
-    pub error: Option<String>,
-    /// What to do about it.
-    pub hint: Option<String>,
-    /// Who must act.
-    pub remedy: Option<Remedy>,
-    /// When a parked run goes on.
-    pub resumes_at: Option<Timestamp>,
-}
-
-impl Ended {
-    fn broken_off() -> Self {
-        Self {
-            flow: String::new(),
-            run: 0,
-            trigger: Trigger::Manual,
-            outcome: Outcome::Interrupted,
-            tally: Tally::default(),
-            elapsed_ms: 0,
-            error: Some("the program was stopped".to_owned()),
-            hint: None,
-            remedy: Some(Remedy::Wait),
-            resumes_at: None,
         }
     }
 }

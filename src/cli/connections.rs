@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Exit, Failed, Output, print, status};
+use super::{Exit, Failed, Output, owner, print};
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::oauth::State;
@@ -13,7 +13,7 @@ pub(super) async fn connections(
     output: Output,
     clock: &SharedClock,
 ) -> Result<Exit, Failed> {
-    let report = status::report(config, clock).await?;
+    let report = owner::report(config, clock).await?;
     if output.json {
         print::json(&report.connections);
     } else if report.connections.is_empty() {

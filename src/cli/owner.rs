@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::control::{Client, Problem, Socket};
 use crate::daemon::{self, House};
 use crate::lock;
+use crate::status::{self, Report};
 
 /// How often the owner is asked while it holds the lock but does not answer, because it is
 /// starting or stopping. Counted rather than timed: a test may hold the clock still.
@@ -104,5 +105,14 @@ impl Local {
             serving,
             stop,
         })
+    }
+}
+
+/// Asks the owner, or reads the files where there is none.
+pub(super) async fn report(config: &Arc<Config>, clock: &SharedClock) -> Result<Report, Failed> {
+    match Client::new(&config.socket())?.status().await {
+        Ok(report) => Ok(report),
+        Err(Problem::NoOwner { .. }) => Ok(status::of_files(config, clock.now())?),
+        Err(other) => Err(other.into()),
     }
 }

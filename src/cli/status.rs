@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{Exit, Failed, Output, connections, print};
+use super::{Exit, Failed, Output, connections, owner, print};
 use crate::clock::SharedClock;
 use crate::config::Config;
-use crate::control::{Client, Problem};
-use crate::status::{self, FlowStatus, Report};
+use crate::status::{FlowStatus, Report};
 
 pub(super) async fn status(
     config: &Arc<Config>,
     output: Output,
     clock: &SharedClock,
 ) -> Result<Exit, Failed> {
-    let report = report(config, clock).await?;
+    let report = owner::report(config, clock).await?;
     if output.json {
         print::json(&report);
     } else {
@@ -24,15 +23,6 @@ pub(super) async fn status(
     } else {
         Exit::Failed
     })
-}
-
-/// Asks the owner, or reads the files where there is none.
-pub(super) async fn report(config: &Arc<Config>, clock: &SharedClock) -> Result<Report, Failed> {
-    match Client::new(&config.socket())?.status().await {
-        Ok(report) => Ok(report),
-        Err(Problem::NoOwner { .. }) => Ok(status::of_files(config, clock.now())?),
-        Err(other) => Err(other.into()),
-    }
 }
 
 fn show(report: &Report) {
