@@ -120,6 +120,16 @@ impl Ledger {
         self.lock().tokens.clone()
     }
 
+    /// Returns the requests to the token endpoint that came after the one with this number.
+    #[must_use]
+    pub fn token_requests_after(&self, number: u64) -> Vec<TokenRequest> {
+        let pages = self.lock();
+        let after = pages
+            .tokens
+            .partition_point(|request| request.number <= number);
+        pages.tokens[after..].to_vec()
+    }
+
     /// Returns all requests to the API, in order.
     #[must_use]
     pub fn api_requests(&self) -> Vec<ApiRequest> {

@@ -16,7 +16,7 @@ use super::{Asked, Ran, Scripted, TempHouse};
 /// The longest a test waits for the provider to be asked.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A house with one connection `exact` and one flow `project`, and the provider they talk to.
+/// A house with a connection `exact` and the provider it leads to.
 #[derive(Debug)]
 pub struct Exact {
     /// The house.
@@ -27,8 +27,28 @@ pub struct Exact {
 }
 
 impl Exact {
-    /// Starts a provider and moves in beside it.
+    /// Starts a provider and moves in beside it, with one flow, `project`.
     pub fn new(settings: Settings) -> Self {
+        let exact = Self::bare(settings);
+        exact.configure("", "");
+        exact
+    }
+
+    /// As [`new`](Self::new), but with these flows; see [`project_flow`](Self::project_flow).
+    pub fn with_flows(settings: Settings, flows: &str) -> Self {
+        let exact = Self::bare(settings);
+        let config = format!("{}\n{flows}", exact.connection());
+        exact.house.write_private("tidegate.toml", &config);
+        exact
+    }
+
+    /// Returns a flow that reads the projects into a table of its own name, with the keys `more`.
+    pub fn project_flow(name: &str, more: &str) -> String {
+        let url = "/api/v1/123456/project/Projects";
+        format!("[flow.{name}]\nconnection = \"exact\"\nurl = \"{url}\"\nkey = [\"ID\"]\n{more}\n")
+    }
+
+    fn bare(settings: Settings) -> Self {
         let house = TempHouse::new("");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -38,20 +58,16 @@ impl Exact {
         let clock = Arc::new(house.clock());
         let sandbox = runtime.block_on(Sandbox::start(clock, settings)).unwrap();
         house.write_private("client-secret", &sandbox.client_secret());
-        let exact = Self {
+        Self {
             house,
             sandbox,
             runtime,
-        };
-        exact.configure("", "");
-        exact
+        }
     }
 
-    /// Writes the configuration anew, with more lines in front of it and more sections behind it.
-    pub fn configure(&self, before: &str, after: &str) {
-        let division = self.sandbox.divisions()[0];
-        let config = format!(
-            r#"{before}
+    fn connection(&self) -> String {
+        format!(
+            r#"
 [connection.exact]
 provider = "exact-online"
 base_url = "{base_url}"
@@ -59,7 +75,19 @@ client_id = "{client_id}"
 client_secret = {{ file = "client-secret" }}
 redirect_uri = "{redirect_uri}"
 limits = []
+"#,
+            base_url = self.sandbox.base_url(),
+            client_id = self.sandbox.client_id(),
+            redirect_uri = self.sandbox.redirect_uri(),
+        )
+    }
 
+    /// Writes the configuration anew, with more lines in front of it and more sections behind it.
+    pub fn configure(&self, before: &str, after: &str) {
+        let division = self.sandbox.divisions()[0];
+        let config = format!(
+            r#"{before}
+{connection}
 [flow.project]
 connection = "exact"
 vars = {{ division = {division} }}
@@ -70,9 +98,7 @@ cursor = {{ field = "Modified", filter = "Modified ge datetime'{{{{ bookmark }}}
 key = ["ID"]
 columns = {{ id = "ID", code = "Code", description = "Description", modified = "Modified" }}
 {after}"#,
-            base_url = self.sandbox.base_url(),
-            client_id = self.sandbox.client_id(),
-            redirect_uri = self.sandbox.redirect_uri(),
+            connection = self.connection(),
         );
         self.house.write_private("tidegate.toml", &config);
     }
@@ -137,6 +163,13 @@ columns = {{ id = "ID", code = "Code", description = "Description", modified = "
                 <[String; 3]>::try_from(text.collect::<Vec<_>>()).unwrap()
             })
             .collect()
+    }
+
+    /// Compares a table whose columns have the source's names with the source, value by value, and
+    /// fails the test where they differ; returns how many rows it compared.
+    #[track_caller]
+    pub fn expect_equal(&self, table: &str) -> usize {
+        super::equal::expect_equal(&self.house.data(), table, &self.sandbox.projects())
     }
 
     /// Waits for something of the provider's.

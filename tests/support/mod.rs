@@ -15,6 +15,7 @@
     reason = "only tests come here"
 )]
 
+mod equal;
 #[cfg(feature = "test-clock")]
 mod exact;
 mod golden;
@@ -178,6 +179,14 @@ impl TempHouse {
             "nobody answers on {}",
             socket.display()
         );
+    }
+
+    /// Starts the daemon and waits until it answers.
+    #[track_caller]
+    pub fn start_daemon(&self) -> Running {
+        let daemon = self.start(&[]);
+        self.wait_until_served();
+        daemon
     }
 
     /// Returns the number of the credential that the vault holds for a connection, if it holds one.

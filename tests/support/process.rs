@@ -1,10 +1,13 @@
 //! The real program, as a person would run it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
 
 /// The longest a test waits for one line of a program, or for its end.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -39,6 +42,19 @@ impl Ran {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("not JSON ({error}):\n{}", self.stdout))
+    }
+
+    /// Returns how the runs of a `--run-now --json` ended, by flow.
+    #[track_caller]
+    pub fn ended(&self) -> BTreeMap<String, serde_json::Value> {
+        let events = self.stdout.lines().map(|line| {
+            let event = serde_json::from_str::<serde_json::Value>(line);
+            event.unwrap_or_else(|error| panic!("not JSON ({error}): {line}"))
+        });
+        let ended = events.filter(|event| event["event"] == "ended");
+        ended
+            .map(|event| (event["flow"].as_str().unwrap().to_owned(), event))
+            .collect()
     }
 }
 
@@ -90,6 +106,12 @@ impl Running {
     /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Asks it to stop, as a service manager does.
+    pub fn terminate(&self) {
+        let id = Pid::from_child(&self.child);
+        rustix::process::kill_process(id, Signal::TERM).unwrap();
     }
 
     /// Types a line.
