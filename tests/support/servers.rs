@@ -37,6 +37,13 @@ pub struct OidcServer {
 impl OidcServer {
     /// Starts the servers on the clock of `house`; `None`, and a line among the skips, if Node or
     /// its packages are not to be had.
+    #[cfg_attr(
+        not(feature = "test-clock"),
+        expect(
+            unused_variables,
+            reason = "without a test clock there is none to share"
+        )
+    )]
     pub fn start(house: &TempHouse) -> Option<Self> {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/oidc");
         if let Err(why) = install(&dir) {
