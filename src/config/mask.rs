@@ -56,7 +56,7 @@ fn assignments(source: &str) -> Vec<Range<usize>> {
             continue;
         }
         let after = &source[equals + 1..];
-        let value = after.trim_start_matches([' ', '\t']);
+        let value = after.trim_start_matches([' ', '\t', '[']);
         let from = source.len() - value.len();
         let quotes = ["\"\"\"", "'''", "\"", "'"];
         if let Some(quote) = quotes.into_iter().find(|quote| value.starts_with(quote)) {

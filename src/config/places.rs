@@ -127,6 +127,8 @@ impl<'a> Places<'a> {
     fn source(&self, item: &Item<'_>) -> Option<SecretSource> {
         let expected = "one of { env = … }, { file = … } and { credential = … }";
         if !item.value.is_table() {
+            // A secret with brackets around it is a secret still.
+            item.findings.hide(item.at.clone());
             return item.wrong_type(expected);
         }
         let table = item.table(&keys::SECRET, format!("{}: `{}`", item.what, item.key))?;
