@@ -213,22 +213,29 @@ impl Exact {
     pub fn hold_token_endpoint(&self) -> Gate {
         let (tell, answered) = mpsc::channel();
         let (release, released) = mpsc::channel();
-        let provider = self.sandbox.base_url().socket_addrs(|| None).unwrap()[0];
         let tells = Mutex::new((tell, released));
-        let way = Scripted::start(move |asked| {
-            let answer = passed_on(asked, provider);
+        self.lead_tokens_over(move |_, answer| {
             let (tell, released) = &*tells.lock().unwrap();
             // A test that is over waits for nobody.
             let _ = tell.send(());
             let _ = released.recv();
             answer
         });
+        Gate { answered, release }
+    }
+
+    /// Leads token requests over a server that may change the provider's answers from now on.
+    pub fn lead_tokens_over(
+        &self,
+        change: impl Fn(&Asked, Vec<u8>) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Scripted {
+        let provider = self.sandbox.base_url().socket_addrs(|| None).unwrap()[0];
+        let way = Scripted::start(move |asked| change(asked, passed_on(asked, provider)));
         let url = format!("token_url = \"{}/api/oauth2/token\"\n", way.url);
-        let path = self.house.config();
-        let config = std::fs::read_to_string(path).unwrap();
+        let config = std::fs::read_to_string(self.house.config()).unwrap();
         let config = config.replace("limits = []\n", &format!("limits = []\n{url}"));
         self.house.write_private("tidegate.toml", &config);
-        Gate { answered, release }
+        way
     }
 }
 
