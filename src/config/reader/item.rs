@@ -45,7 +45,8 @@ impl<'a> Item<'a> {
         None
     }
 
-    /// Narrows the place of this value to a part of its text, where text and source agree.
+    /// Narrows the place of this value to a part of its text, where text and source agree. Letters
+    /// that are only partly meant are taken whole.
     pub(in crate::config) fn part(&self, range: Range<usize>) -> Range<usize> {
         let written = self
             .findings
@@ -53,7 +54,9 @@ impl<'a> Item<'a> {
             .get(self.at.start + 1..self.at.end.saturating_sub(1));
         match self.value.as_str() {
             Some(text) if written == Some(text) && range.end <= text.len() => {
-                self.at.start + 1 + range.start..self.at.start + 1 + range.end
+                let begin = self.at.start + 1;
+                begin + text.floor_char_boundary(range.start)
+                    ..begin + text.ceil_char_boundary(range.end)
             }
             _ => self.at.clone(),
         }

@@ -4,7 +4,7 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use super::{CONNECTION, House};
+use super::{CONNECTION, House, with};
 use crate::config::{Auth, Environment, load_in};
 use crate::secret::ExposeSecret;
 
@@ -227,6 +227,13 @@ fn a_file_that_cannot_be_read_is_a_report_too() {
         (report.problems()[0].line, report.problems()[0].column),
         (Some(2), Some(6))
     );
+}
+
+#[test]
+fn a_fault_inside_a_letter_is_shown_under_the_whole_letter() {
+    let flow = "vars = { x = 1 }\nquery = { y = \"{{é var.x }}\" }";
+    let report = House::of(&with("", flow)).report();
+    assert!(report.contains("is no valid template"), "{report}");
 }
 
 proptest! {
