@@ -14,6 +14,7 @@ mod failed;
 mod login;
 mod owner;
 mod print;
+mod providers;
 mod query;
 mod run_now;
 mod runs;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
-use self::args::{Args, Command, VaultCommand};
+use self::args::{Args, Command, ProvidersCommand, VaultCommand};
 use self::failed::Failed;
 use crate::clock;
 use crate::config::{self, Config};
@@ -134,6 +135,10 @@ async fn answer(args: Args, output: Output) -> Result<Exit, Failed> {
             login::logout(&load(path)?, &connection, output, &clock).await
         }
         Command::Connections => connections::connections(&load(path)?, output, &clock).await,
+        Command::Providers { command: None } => Ok(providers::list(output)),
+        Command::Providers {
+            command: Some(ProvidersCommand::Show { provider }),
+        } => providers::show(&provider, output),
         Command::Status => status::status(&load(path)?, output, &clock).await,
         Command::Runs { flow, limit } => runs::runs(&*load(path)?, flow, limit, output),
         Command::Tables => tables::tables(&*load(path)?, output),

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use catalogue::{Provider, Variable, providers};
+pub use catalogue::{Access, Provider, Variable, Works, provider, providers};
 pub use connection::{
     Auth, BodyFormat, Budget, ClientAuth, Connection, ErrorRule, Grant, Meaning, OAuth,
     RefreshPolicy, RefreshWindow, RetryInDoubt,

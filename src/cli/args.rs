@@ -64,6 +64,11 @@ pub(super) enum Command {
     },
     /// Show each connection and how its tokens are
     Connections,
+    /// Show the providers that need no looking up
+    Providers {
+        #[command(subcommand)]
+        command: Option<ProvidersCommand>,
+    },
     /// Show whether all is well
     Status,
     /// Show the latest runs
@@ -99,6 +104,16 @@ pub(super) enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+}
+
+/// What can be asked about providers.
+#[derive(Debug, Subcommand)]
+pub(super) enum ProvidersCommand {
+    /// Show what an entry sets and why, and a connection that uses it
+    Show {
+        /// The provider, as `provider = "…"` names it
+        provider: String,
     },
 }
 

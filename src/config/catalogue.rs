@@ -4,124 +4,167 @@
 //! so that every value of theirs counts before the entry's. Nothing in the program asks which
 //! provider a connection is for.
 
-use std::borrow::Cow;
+mod fill;
+mod written;
+
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::OnceLock;
 
-use toml::Spanned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
+
+use super::reader::nearest;
 
 /// The catalogue as data.
 static TEXT: &str = include_str!("catalogue.toml");
 
 /// A provider the catalogue knows.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Provider {
     /// What `provider = "…"` says.
+    #[serde(skip_deserializing)]
     pub name: String,
     /// What people call it.
     pub title: String,
     /// Where the values come from.
     pub source: String,
+    /// The scope without which there is no refresh token.
+    pub refresh_scope: Option<String>,
+    /// Why signing in leads nowhere yet.
+    pub unusable: Option<String>,
+    /// How access can be had, each way with what a first connection says besides the entry.
+    pub grants: BTreeMap<Access, Map<String, Value>>,
     /// What a connection may or must say besides, and what it means.
+    #[serde(default)]
     pub variables: BTreeMap<String, Variable>,
+    /// The values, by the keys of a connection; text may hold `{variable}`.
+    pub connection: Map<String, Value>,
+    /// Reasons, by key.
+    #[serde(default)]
+    pub why: BTreeMap<String, String>,
+    /// Keys no source settles, and what is known.
+    #[serde(default)]
+    pub unsure: BTreeMap<String, String>,
+    /// Keys whose values are generally known, but were not looked up.
+    #[serde(default)]
+    pub unchecked: Vec<String>,
+    /// What a person should know.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// What the provider needs or offers and a connection cannot say yet.
+    #[serde(default)]
+    pub not_yet: Vec<String>,
+    /// The values of `connection` as the configuration is read.
+    #[serde(skip)]
+    values: DeTable<'static>,
+}
+
+/// How access to a provider can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// A person signs in.
+    AuthorizationCode,
+    /// The client itself has access.
+    ClientCredentials,
+    /// The provider hands out a token that does not change.
+    Token,
+}
+
+/// How much of a provider can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Works {
+    /// Nothing is known to be missing.
+    Yes,
+    /// Something it needs or offers cannot be said yet.
+    InPart,
+    /// Signing in leads nowhere yet.
+    NotYet,
 }
 
 /// A part of an entry that differs from one connection to the next.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Variable {
     /// What it means.
     pub about: String,
     /// Its value unless the connection says otherwise; without one it must be said.
     pub default: Option<String>,
+    /// What it may look like, where there is no default.
+    pub example: Option<String>,
     /// The values it may have; any host name part if none are listed.
+    #[serde(default)]
     pub values: Vec<String>,
-}
-
-/// One entry.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) title: String,
-    pub(super) source: String,
-    /// The scope without which there is no refresh token.
-    pub(super) refresh_scope: Option<String>,
-    pub(super) variables: BTreeMap<String, Variable>,
-    /// The values, by the keys of a connection; text may hold `{variable}`.
-    connection: DeTable<'static>,
 }
 
 /// Returns the providers the catalogue knows, by name.
 #[must_use]
-pub fn providers() -> Vec<Provider> {
-    let provider = |entry: &Entry| Provider {
-        name: entry.name.clone(),
-        title: entry.title.clone(),
-        source: entry.source.clone(),
-        variables: entry.variables.clone(),
-    };
-    entries().iter().map(provider).collect()
-}
-
-/// Returns the entry of a provider.
-pub(super) fn entry(name: &str) -> Option<&'static Entry> {
-    entries().iter().find(|entry| entry.name == name)
-}
-
-/// Returns every entry, by name.
-pub(super) fn entries() -> &'static [Entry] {
-    static ENTRIES: OnceLock<Vec<Entry>> = OnceLock::new();
-    ENTRIES.get_or_init(|| {
-        let text = DeTable::parse(TEXT).expect("a test reads the embedded catalogue");
-        text.into_inner()
+pub fn providers() -> &'static [Provider] {
+    static PROVIDERS: OnceLock<Vec<Provider>> = OnceLock::new();
+    PROVIDERS.get_or_init(|| {
+        let read = toml::from_str::<BTreeMap<String, Provider>>(TEXT);
+        let values = DeTable::parse(TEXT).expect("a test reads the embedded catalogue");
+        let values = values.into_inner();
+        let named = |(name, provider): (String, Provider)| {
+            let entry = values.get(name.as_str())?.get_ref().as_table()?;
+            let DeValue::Table(values) = entry.get("connection")?.get_ref().clone() else {
+                return None;
+            };
+            Some(Provider {
+                name,
+                values,
+                ..provider
+            })
+        };
+        read.expect("a test reads the embedded catalogue")
             .into_iter()
-            .filter_map(|(name, value)| Entry::read(name, value))
+            .filter_map(named)
             .collect()
     })
 }
 
-impl Entry {
-    fn read(name: Spanned<Cow<'static, str>>, value: Spanned<DeValue<'static>>) -> Option<Self> {
-        let DeValue::Table(mut table) = value.into_inner() else {
-            return None;
-        };
-        let variables = table.remove("variables");
-        let variables = variables
-            .as_ref()
-            .and_then(|value| value.get_ref().as_table());
-        Some(Self {
-            name: name.into_inner().into_owned(),
-            title: word(&table, "title")?,
-            source: word(&table, "source")?,
-            refresh_scope: word(&table, "refresh_scope"),
-            variables: variables
-                .into_iter()
-                .flatten()
-                .filter_map(variable)
-                .collect(),
-            connection: match table.remove("connection")?.into_inner() {
-                DeValue::Table(connection) => connection,
-                _ => return None,
-            },
-        })
-    }
+/// Returns the provider of a name.
+///
+/// # Errors
+/// The one whose name is nearest, if any is near.
+pub fn provider(name: &str) -> Result<&'static Provider, Option<&'static Provider>> {
+    let all = providers();
+    let named = |name: &str| all.iter().find(|provider| provider.name == name);
+    let names = all.iter().map(|provider| provider.name.as_str());
+    named(name).ok_or_else(|| nearest(name, names).and_then(named))
+}
 
-    /// Returns the entry's values with its variables filled in. Each value is said to stand at
-    /// `at`, the place in the person's file that names the provider: a problem with one is shown
-    /// there.
-    pub(super) fn filled(
-        &self,
-        values: &BTreeMap<&str, String>,
-        at: &Range<usize>,
-    ) -> DeTable<'static> {
-        filled_table(&self.connection, values, at)
+impl Provider {
+    /// Returns how much of it can be used.
+    #[must_use]
+    pub fn works(&self) -> Works {
+        match (&self.unusable, self.not_yet.as_slice()) {
+            (Some(_), _) => Works::NotYet,
+            (None, []) => Works::Yes,
+            (None, _) => Works::InPart,
+        }
+    }
+}
+
+impl Access {
+    /// Returns its name in the configuration: a `grant`, or the key of a token that does not change.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::ClientCredentials => "client_credentials",
+            Self::Token => "token",
+        }
     }
 }
 
 impl Variable {
     /// Returns what a value may be, for a message.
-    pub(super) fn expected(&self) -> String {
+    #[must_use]
+    pub fn expected(&self) -> String {
         match self.values.as_slice() {
             [] => self.about.clone(),
             values => format!("{}: {}", self.about, values.join(", ")),
@@ -139,65 +182,4 @@ impl Variable {
             false => Err(format!("cannot be {}", super::reader::quoted(text))),
         }
     }
-}
-
-fn variable(
-    (name, value): (&Spanned<Cow<'static, str>>, &Spanned<DeValue<'static>>),
-) -> Option<(String, Variable)> {
-    let table = value.get_ref().as_table()?;
-    let values = table
-        .get("values")
-        .and_then(|values| values.get_ref().as_array());
-    let values = values
-        .into_iter()
-        .flatten()
-        .filter_map(|value| value.get_ref().as_str());
-    let variable = Variable {
-        about: word(table, "about")?,
-        default: word(table, "default"),
-        values: values.map(str::to_owned).collect(),
-    };
-    Some((name.get_ref().to_string(), variable))
-}
-
-fn word(table: &DeTable<'_>, key: &str) -> Option<String> {
-    table.get(key)?.get_ref().as_str().map(str::to_owned)
-}
-
-fn filled_table(
-    table: &DeTable<'static>,
-    values: &BTreeMap<&str, String>,
-    at: &Range<usize>,
-) -> DeTable<'static> {
-    let entry = |(key, value): (&Spanned<Cow<'static, str>>, &Spanned<DeValue<'static>>)| {
-        (
-            Spanned::new(at.clone(), key.get_ref().clone()),
-            filled(value, values, at),
-        )
-    };
-    table.iter().map(entry).collect()
-}
-
-fn filled(
-    value: &Spanned<DeValue<'static>>,
-    values: &BTreeMap<&str, String>,
-    at: &Range<usize>,
-) -> Spanned<DeValue<'static>> {
-    let value = match value.get_ref() {
-        DeValue::String(text) => {
-            let fill = |text: String, (name, value): (&&str, &String)| {
-                text.replace(&format!("{{{name}}}"), value)
-            };
-            DeValue::String(values.iter().fold(text.to_string(), fill).into())
-        }
-        DeValue::Array(array) => DeValue::Array(
-            array
-                .iter()
-                .map(|value| filled(value, values, at))
-                .collect(),
-        ),
-        DeValue::Table(table) => DeValue::Table(filled_table(table, values, at)),
-        other => other.clone(),
-    };
-    Spanned::new(at.clone(), value)
 }

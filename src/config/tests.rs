@@ -1,5 +1,6 @@
 //! The configuration from outside: a file in, a configuration or a report out.
 
+mod catalogue;
 mod example;
 mod problems;
 mod report;
@@ -175,38 +176,6 @@ key = ["ID"]
     assert!(matches!(flow.paging, Paging::OData));
     let cursor = flow.cursor.as_ref().unwrap();
     assert!(cursor.ordered && cursor.lookback == Duration::from_secs(300));
-}
-
-#[test]
-fn every_catalogue_entry_makes_a_connection() {
-    let names: Vec<String> = providers()
-        .into_iter()
-        .map(|provider| provider.name)
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "exact-online",
-            "github",
-            "google",
-            "microsoft",
-            "mulesoft-anypoint",
-            "typeform"
-        ]
-    );
-    // An entry that could not be read would be left out in silence.
-    let text = include_str!("catalogue.toml");
-    assert_eq!(text.matches("\ntitle = ").count(), names.len());
-    for name in names {
-        let text = format!(
-            "[connection.c]\nprovider = \"{name}\"\nclient_id = \"me\"\nclient_secret = {{ env = \"S\" }}\n\
-             redirect_uri = \"https://test.local/cb\"\n"
-        );
-        let config = House::of(&text)
-            .load()
-            .unwrap_or_else(|report| panic!("{report}"));
-        assert!(config.connections["c"].base_url.is_some());
-    }
 }
 
 #[test]

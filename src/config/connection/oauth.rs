@@ -7,7 +7,7 @@ use url::Url;
 use super::read::{below, check_http_url, refuse_clear_text};
 use super::refresh::{self, LIVES};
 use super::{BodyFormat, ClientAuth, Grant, OAuth};
-use crate::config::catalogue::Entry;
+use crate::config::catalogue::Provider;
 use crate::config::places::Places;
 use crate::config::reader::{Item, Table};
 use crate::config::report::Problem;
@@ -62,7 +62,7 @@ pub(super) fn read(
     table: &Table<'_>,
     base_url: Option<&Url>,
     places: &Places<'_>,
-    entry: Option<&Entry>,
+    entry: Option<&Provider>,
 ) -> Option<OAuth> {
     let kind = table.or("grant", GrantKind::AuthorizationCode, |item| {
         item.choice(&[
@@ -92,6 +92,7 @@ pub(super) fn read(
         .map(|item| scopes(&item, &separator))
         .unwrap_or_default();
     warn_of_missing_scope(table, kind, &scopes, entry);
+    warn_of_unusable(table, entry);
     Some(OAuth {
         body: table.or("token_body", BodyFormat::Form, |item| {
             item.choice(&[("form", BodyFormat::Form), ("json", BodyFormat::Json)])
@@ -244,7 +245,7 @@ fn warn_of_missing_scope(
     table: &Table<'_>,
     kind: GrantKind,
     scopes: &[String],
-    entry: Option<&Entry>,
+    entry: Option<&Provider>,
 ) {
     let needed = entry.and_then(|entry| entry.refresh_scope.as_ref().map(|scope| (entry, scope)));
     if let Some((entry, scope)) = needed
@@ -256,6 +257,14 @@ fn warn_of_missing_scope(
              again whenever the access token ends",
             table.what, entry.title
         );
+        table.findings.warn(Some(table.at.start), text);
+    }
+}
+
+fn warn_of_unusable(table: &Table<'_>, entry: Option<&Provider>) {
+    let why = entry.and_then(|entry| entry.unusable.as_ref().map(|why| (entry, why)));
+    if let Some((entry, why)) = why {
+        let text = format!("{}: {} does not work yet: {why}", table.what, entry.title);
         table.findings.warn(Some(table.at.start), text);
     }
 }

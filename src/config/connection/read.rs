@@ -9,10 +9,10 @@ use url::{Host, Origin, Url};
 
 use super::oauth::{self, OAUTH_KEYS};
 use super::{Auth, Budget, Connection};
-use crate::config::catalogue::{self, Entry};
+use crate::config::catalogue::{self, Provider};
 use crate::config::flow::{self, Paging};
 use crate::config::places::Places;
-use crate::config::reader::{Item, Table, listed, nearest, quoted};
+use crate::config::reader::{Item, Table, nearest, quoted};
 use crate::config::report::Problem;
 use crate::config::templates::Variables;
 use crate::config::{Name, keys};
@@ -82,28 +82,24 @@ pub(in crate::config) fn read(name: Name, item: &Item<'_>, places: &Places<'_>) 
 
 /// Returns the entry that was named. One that is only nearly named is a problem, and is taken all the
 /// same, so that the rest of the connection is looked at too.
-fn entry(item: &Item<'_>) -> Option<&'static Entry> {
+fn entry(item: &Item<'_>) -> Option<&'static Provider> {
     let wanted = item.text()?;
-    if let Some(found) = catalogue::entry(wanted) {
-        return Some(found);
-    }
-    let known = || catalogue::entries().iter().map(|entry| entry.name.as_str());
-    let near = nearest(wanted, known());
-    let help = match near {
-        Some(near) => format!("did you mean \"{near}\"?"),
-        None => format!(
-            "known are {}; any other source needs no `provider`",
-            listed(known())
-        ),
+    let near = match catalogue::provider(wanted) {
+        Ok(found) => return Some(found),
+        Err(near) => near,
     };
+    let help = near.map_or_else(
+        || "`tidegate providers` lists them; any other source needs no `provider`".to_owned(),
+        |near| format!("did you mean \"{}\"?", near.name),
+    );
     let problem = item.problem(format!("{} is no provider we know", quoted(wanted)));
     item.findings
         .add(problem.label("expected a catalogue entry").help(help));
-    near.and_then(catalogue::entry)
+    near
 }
 
 /// Puts the connection's values of an entry's variables into the entry.
-fn fill(entry: &Entry, table: &Table<'_>) -> Option<DeTable<'static>> {
+fn fill(entry: &Provider, table: &Table<'_>) -> Option<DeTable<'static>> {
     let mut values = BTreeMap::new();
     for (name, variable) in &entry.variables {
         let value = match table.written(name) {
@@ -134,7 +130,7 @@ fn auth(
     table: &Table<'_>,
     base_url: Option<&Url>,
     places: &Places<'_>,
-    entry: Option<&Entry>,
+    entry: Option<&Provider>,
 ) -> Option<Auth> {
     if let Some(token) = table.own("token") {
         for key in OAUTH_KEYS {

@@ -169,7 +169,12 @@ fn connections() {
         (
             more("provider = \"xyz\""),
             "4:12",
-            "no provider we know .. known are `exact-online`",
+            "no provider we know .. `tidegate providers` lists them",
+        ),
+        (
+            more("provider = \"exact-onlin\""),
+            "4:12",
+            "no provider we know .. did you mean \"exact-online\"?",
         ),
         (
             more("provider = \"exact-online\"\ncountry = \"uk\""),
