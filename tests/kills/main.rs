@@ -9,7 +9,7 @@
 //!
 //! Each run of this test is another one, told by the seed in its first line. What chance decides
 //! can be had again by that seed, but not the machine's own whims, so a failure may need several
-//! tries. The long variant takes about an hour on two cores:
+//! tries. The long variant takes an hour or two on two cores:
 //!
 //! ```text
 //! TIDEGATE_KILLS=10000 cargo test --features test-clock --test kills -- --nocapture
