@@ -279,7 +279,7 @@ impl Inner {
         let ended_at = self.clock.now();
         let ending = ending(flow, &result);
         if run > 0 {
-            self.close(run, &ending, ended_at).await;
+            self.close(run, &ending, tally.requests, ended_at).await;
         }
         let elapsed = crate::clock::until(began, ended_at);
         let ended = Ended {
@@ -320,11 +320,17 @@ impl Inner {
 
     /// Writes down how a run ended. Where even that fails, the next run of the flow finds the line
     /// open and closes it as interrupted.
-    async fn close(&self, run: i64, ending: &Ending, at: Timestamp) {
+    async fn close(&self, run: i64, ending: &Ending, requests: u64, at: Timestamp) {
         let ending = ending.clone();
-        let closed = self
-            .data
-            .write(move |tx| journal::close(tx, run, &ending, at));
+        // Requests are no part of what was merged: some brought nothing.
+        let sent = Tally {
+            requests,
+            ..Tally::default()
+        };
+        let closed = self.data.write(move |tx| {
+            journal::progress(tx, run, &sent)?;
+            journal::close(tx, run, &ending, at)
+        });
         if let Err(error) = closed.await {
             error!(run, %error, "could not write down how the run ended");
         }

@@ -62,6 +62,8 @@ fn promise_a_bookmark_moves_with_each_page_of_an_ordered_read_and_no_further() {
     );
 
     house.run(&["--run-now"]).expect_code(0);
+    let requests = house.rows("SELECT requests FROM _tidegate_runs ORDER BY run");
+    assert_eq!(requests, [[Value::Integer(3)], [Value::Integer(1)]]);
     assert_eq!(server.asked().last().unwrap().line, "GET /rows?since=30");
     assert_eq!(
         (bookmark(&house), count(&house)),

@@ -69,13 +69,15 @@ pub(super) async fn demo(directory: Option<PathBuf>, output: Output) -> Result<E
                FROM project ORDER BY modified DESC LIMIT 6";
     query::query(&config, sql, false, output)?;
     say("");
-    say("The files stay, and any SQLite tool opens the first:");
+    say("The files stay. Any SQLite tool opens the database, and so does this program:");
     let (database, config) = (config.database.display(), config.path.display());
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("tidegate"));
+    let program = program.display();
     say(&format!(
         "  sqlite3 {database} 'SELECT count(*) FROM project'"
     ));
-    say(&format!("  tidegate --config {config} runs"));
-    say(&format!("  tidegate --config {config} tables"));
+    say(&format!("  {program} --config {config} tables"));
+    say(&format!("  {program} --config {config} runs"));
     say("Nothing of this needed an account. README.md goes on with the real Exact Online.");
     Ok(Exit::Done)
 }
