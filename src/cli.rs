@@ -83,7 +83,7 @@ struct Output {
 
 /// Does what the words say.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
-    let args = match Args::try_parse_from(words) {
+    let args = match Args::try_parse_from(args::flags_first(words)) {
         Ok(args) => args,
         Err(error) => {
             // Help and version are answers, which clap prints to stdout; the rest is for stderr.

@@ -1,5 +1,6 @@
 //! The words this program understands.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -126,4 +127,44 @@ pub(super) enum VaultCommand {
         #[arg(long, value_name = "FILE")]
         key_file: Option<PathBuf>,
     },
+}
+
+/// Puts the flags that stand after `--run-now` before it, so that `--run-now --json project` means
+/// what it says: a flag would end the list of flows, and the next flow look like a command.
+pub(super) fn flags_first(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = words.into_iter().collect();
+    let Some(at) = words.iter().position(|word| word == "--run-now") else {
+        return words;
+    };
+    let mut flows = words.split_off(at).into_iter().peekable();
+    let mut run_now = Vec::new();
+    while let Some(word) = flows.next() {
+        let takes_value = word == "--config" || word == "-c";
+        let is_flag = word != "--run-now" && word.as_encoded_bytes().starts_with(b"-");
+        if is_flag { &mut words } else { &mut run_now }.push(word);
+        if takes_value {
+            words.extend(flows.next());
+        }
+    }
+    words.extend(run_now);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_may_stand_anywhere_around_run_now() {
+        for words in [
+            "tidegate --run-now a b --json -c x.toml",
+            "tidegate --json --run-now --config x.toml a b",
+            "tidegate --run-now a --json b --config=x.toml",
+        ] {
+            let words = words.split(' ').map(OsString::from);
+            let args = Args::try_parse_from(flags_first(words)).unwrap();
+            assert_eq!(args.run_now.unwrap(), ["a", "b"]);
+            assert!(args.json && args.config.unwrap().as_os_str() == "x.toml");
+        }
+    }
 }
