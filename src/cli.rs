@@ -77,8 +77,12 @@ impl From<Exit> for ExitCode {
 struct Output {
     /// As JSON.
     json: bool,
-    /// With colour.
-    color: bool,
+}
+
+/// True if what is said to `stream` may have colour: on a terminal, unless the person minds.
+fn may_color(stream: &impl IsTerminal) -> bool {
+    let minds = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    stream.is_terminal() && !minds
 }
 
 /// Does what the words say.
@@ -95,11 +99,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
             };
         }
     };
-    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let output = Output {
-        json: args.json,
-        color,
-    };
+    let output = Output { json: args.json };
     start_log(&args);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -170,11 +170,10 @@ fn start_log(args: &Args) {
     };
     let filter =
         EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(unless_said));
-    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(color);
+        .with_ansi(may_color(&std::io::stderr()));
     // Under systemd the journal stamps each line itself.
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         log.without_time().init();

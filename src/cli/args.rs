@@ -5,11 +5,16 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-/// Keeps SQLite tables equal to OAuth-protected, paginated APIs.
-///
-/// Without a command it is the service: it runs every flow when it is due and keeps tokens fresh.
+/// The words of one call.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version = env!("TIDEGATE_VERSION"), max_term_width = 100, after_help = EXAMPLES)]
+#[command(
+    name = "tidegate",
+    version = env!("TIDEGATE_VERSION"),
+    about = ABOUT,
+    long_about = None,
+    max_term_width = 100,
+    after_help = EXAMPLES
+)]
 pub(super) struct Args {
     /// The configuration [default: tidegate.toml here, else /etc/tidegate/tidegate.toml]
     #[arg(
@@ -17,7 +22,8 @@ pub(super) struct Args {
         short,
         global = true,
         value_name = "FILE",
-        env = "TIDEGATE_CONFIG"
+        env = "TIDEGATE_CONFIG",
+        hide_env_values = true
     )]
     pub(super) config: Option<PathBuf>,
 
@@ -32,6 +38,10 @@ pub(super) struct Args {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
 }
+
+const ABOUT: &str = "\
+Keeps SQLite tables equal to OAuth-protected, paginated APIs.
+Without a command it is the service: it runs every flow when it is due and keeps tokens fresh.";
 
 const EXAMPLES: &str = "\
 Exit codes: 0 done, 1 a run failed, 2 something must be changed first, 3 someone must sign in.

@@ -67,7 +67,8 @@ impl Failed {
                 if output.json {
                     print::json(&report);
                 } else {
-                    print::talk(report.render(output.color).trim_end());
+                    let color = super::may_color(&std::io::stderr());
+                    print::talk(report.render(color).trim_end());
                 }
                 Exit::Configuration
             }

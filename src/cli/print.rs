@@ -108,9 +108,12 @@ pub(super) fn span(duration: SignedDuration) -> String {
     }
 }
 
-/// Returns a moment as seen from `now`: `in 41 s` or `3 min ago`.
+/// Returns a moment as seen from `now`: `in 41 s`, `just now` or `3 min ago`.
 pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
     let distance = at.duration_since(now);
+    if distance.as_secs() == 0 {
+        return "just now".to_owned();
+    }
     match distance.is_negative() {
         true => format!("{} ago", span(distance)),
         false => format!("in {}", span(distance)),

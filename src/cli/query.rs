@@ -1,8 +1,8 @@
 //! `tidegate query`: asks the database, read-only.
 
-use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use serde_json::{Map, Value};
+use rusqlite::{Connection, ErrorCode};
+use serde_json::Value;
 
 use super::{Exit, Failed, Output, print};
 use crate::config::Config;
@@ -70,20 +70,22 @@ fn as_csv(connection: &Connection, sql: &str) -> Result<(), Trouble> {
     Ok(writer.flush()?)
 }
 
-/// One object per row, in an array, row by row so that a long answer needs no memory.
+/// One object per row with its columns in their order, in an array; row by row, so that a long answer
+/// needs no memory.
 fn as_json(connection: &Connection, sql: &str) -> Result<(), Trouble> {
     use std::io::Write;
     let mut statement = connection.prepare(sql)?;
-    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+    let names: Vec<Value> = statement.column_names().map(Value::from).collect();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut rows = statement.query([])?;
     let mut before = "[\n ";
     while let Some(row) = rows.next()? {
-        let mut object = Map::new();
+        write!(out, "{before}{{")?;
         for (index, name) in names.iter().enumerate() {
-            object.insert(name.clone(), json(row.get_ref(index)?));
+            let comma = if index == 0 { "" } else { "," };
+            write!(out, "{comma}{name}:{}", json(row.get_ref(index)?))?;
         }
-        write!(out, "{before}{}", Value::Object(object))?;
+        write!(out, "}}")?;
         before = ",\n ";
     }
     writeln!(out, "{}", if before == "[\n " { "[]" } else { "\n]" })?;
@@ -146,24 +148,32 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Points at the place in the statement, where SQLite knows it.
+/// Says what is wrong with the statement, and points at the place where SQLite knows it.
 fn wrong(error: &rusqlite::Error, sql: &str) -> Failed {
-    if let rusqlite::Error::SqlInputError { msg, offset, .. } = error {
-        let offset = usize::try_from(*offset).unwrap_or(0).min(sql.len());
-        let before = sql.get(..offset).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let line = sql[line_start..].lines().next().unwrap_or_default();
-        let caret = " ".repeat(before[line_start..].chars().count());
-        return Failed::new(
-            format!("{msg}\n  {line}\n  {caret}^"),
-            Remedy::EditConfig,
-            None,
-        );
+    let told = |words: &str, hint| Failed::new(words, Remedy::EditConfig, hint);
+    match error {
+        rusqlite::Error::SqlInputError { msg, offset, .. } => {
+            told(&format!("{msg}\n{}", pointed_at(sql, *offset)), None)
+        }
+        rusqlite::Error::MultipleStatement => told("there are several statements; ask one", None),
+        rusqlite::Error::SqliteFailure(code, _) if code.code == ErrorCode::ApiMisuse => {
+            told("there is no statement", None)
+        }
+        rusqlite::Error::SqliteFailure(code, words) => {
+            let hint = (code.code == ErrorCode::ReadOnly)
+                .then_some("`query` only reads; use any SQLite tool to change your own tables");
+            told(words.as_deref().unwrap_or("the database refused"), hint)
+        }
+        other => Failed::of(other, Remedy::EditConfig, None),
     }
-    let hint = matches!(
-        error.sqlite_error_code(),
-        Some(rusqlite::ErrorCode::ReadOnly)
-    )
-    .then_some("`query` only reads; use any SQLite tool to change your own tables");
-    Failed::of(error, Remedy::EditConfig, hint)
+}
+
+/// Returns the line of `sql` in which `offset` lies, with a caret below the place.
+fn pointed_at(sql: &str, offset: i32) -> String {
+    let offset = usize::try_from(offset).unwrap_or(0).min(sql.len());
+    let before = sql.get(..offset).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = sql[line_start..].lines().next().unwrap_or_default();
+    let caret = " ".repeat(before[line_start..].chars().count());
+    format!("  {line}\n  {caret}^")
 }

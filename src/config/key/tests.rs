@@ -164,8 +164,9 @@ fn a_missing_key_names_the_source_tried() {
     let error = read_key_in(&source, &none()).unwrap_err();
     assert_eq!(error.remedy(), Remedy::EditConfig);
     assert_eq!(
-        error.to_string(),
-        "could not read the vault's key from file `/nowhere/vault.key`"
+        crate::remedy::told(&error),
+        "the vault's key cannot be used: could not read `/nowhere/vault.key`: \
+         No such file or directory (os error 2)"
     );
     assert_eq!(
         error.hint(),

@@ -32,7 +32,7 @@ pub enum KeySource {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// It could not be read.
-    #[error("could not read the vault's key from {tried}")]
+    #[error("the vault's key cannot be used")]
     Unreadable {
         /// The source tried.
         tried: KeySource,
