@@ -433,8 +433,6 @@ fn looking_around(life: &mut Life) {
         life.run(&[words, &["--json"]].concat());
     }
     life.run(&["vault", "init"]);
-    life.run(&["--config", "vault.key", "check"]);
-    life.run(&["--config", "client-secret", "check"]);
 }
 
 /// A service that refreshes, is killed in the middle of it, and breaks.

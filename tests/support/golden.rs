@@ -16,6 +16,11 @@ impl Ran {
     /// Returns exit code, answer and talk as one block of text: paths inside the house, ports,
     /// process ids and lengths of time are named rather than shown.
     pub fn block(&self, house: &TempHouse) -> String {
+        without_lengths(&self.still_block(house))
+    }
+
+    /// As [`block`](Self::block), where time stands still and every length of it is known.
+    pub fn still_block(&self, house: &TempHouse) -> String {
         let code = self
             .code
             .map_or_else(|| "a signal".to_owned(), |code| code.to_string());
@@ -34,17 +39,21 @@ impl Ran {
     }
 }
 
-/// Names what differs from one run of a test to the next.
-pub fn tamed(text: &str, house: &TempHouse) -> String {
+/// Names paths, ports and process ids.
+fn tamed(text: &str, house: &TempHouse) -> String {
     let directory = house.path("").to_string_lossy().into_owned();
     let text = text.replace(directory.trim_end_matches('/'), "HOUSE");
-    let text = CHOSEN.iter().fold(text, |text, (before, name)| {
+    CHOSEN.iter().fold(text, |text, (before, name)| {
         replaced(&text, before, |rest| {
             let length = number(rest);
             (length > 0).then(|| (length, (*name).to_owned()))
         })
-    });
-    LASTED.iter().fold(text, |text, before| {
+    })
+}
+
+/// Writes `TIME` in place of every length of time.
+fn without_lengths(text: &str) -> String {
+    LASTED.iter().fold(text.to_owned(), |text, before| {
         replaced(&text, before, |rest| {
             let length = duration(rest);
             (length > 0).then(|| (length, "TIME".to_owned()))

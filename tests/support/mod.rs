@@ -36,7 +36,6 @@ use tempfile::TempDir;
 
 #[cfg(feature = "test-clock")]
 pub use exact::{Exact, Gate};
-pub use golden::tamed;
 pub use loopback::{Reply, call};
 pub use process::{Ran, Running};
 pub use scripted::{Asked, Scripted, answer, json};

@@ -102,7 +102,7 @@ fn a_missing_key_is_asked_for() {
     assert_snapshot!(block, @r"
     exit 2
     --- stderr
-    error: could not read the vault's key from file `HOUSE/vault.key`: could not read `HOUSE/vault.key`: No such file or directory (os error 2)
+    error: the vault's key cannot be used: could not read `HOUSE/vault.key`: No such file or directory (os error 2)
     hint: make the first key with `tidegate vault init`; a vault that is there needs its own
     ");
 }
@@ -117,7 +117,7 @@ fn a_key_that_others_can_read_is_refused() {
     assert_snapshot!(block, @r"
     exit 2
     --- stderr
-    error: could not read the vault's key from file `HOUSE/vault.key`: `HOUSE/vault.key` is open to others (mode 0644); type `chmod 600 HOUSE/vault.key`
+    error: the vault's key cannot be used: `HOUSE/vault.key` is open to others (mode 0644); type `chmod 600 HOUSE/vault.key`
     ");
 }
 
@@ -201,7 +201,7 @@ fn a_sealed_value_with_flipped_bits_costs_one_login_and_no_data() {
     the service is not running, so nothing runs by itself
 
      FLOW     STATE        LAST SUCCESS  LAST RUN                                       NEXT
-     project  needs login  in TIME        0 records: 0 inserted, 0 updated, 0 unchanged  -
+     project  needs login  just now      0 records: 0 inserted, 0 updated, 0 unchanged  -
 
      CONNECTION  STATE  ACCESS TOKEN ENDS  LOGIN ENDS  WHY
      exact       ok     in TIME          -
