@@ -67,6 +67,8 @@ pub struct Pages {
     next: Result<Option<Ask>, Astray>,
     number: u64,
     requests: u64,
+    /// True if this reads everything rather than what changed since a bookmark.
+    is_whole: bool,
 }
 
 /// Why there is no page after the last one, though there should be.
@@ -124,6 +126,7 @@ pub fn pages(connection: &Connection, resource: &Resource, start: &Start) -> Res
         pager,
         number: 0,
         requests: 0,
+        is_whole: start.since.is_none(),
     })
 }
 
@@ -222,6 +225,7 @@ impl Pages {
                     Found {
                         records: Vec::new(),
                         values,
+                        nothing: false,
                     },
                 ))
             }
@@ -273,10 +277,16 @@ impl Pages {
             }
             .into());
         }
-        let found = self
-            .plan
-            .find(text)
-            .map_err(|problem| damaged(asked, problem))?;
+        let found = match self.plan.find(text) {
+            Ok(found) => found,
+            Err(problem) => return Err(damaged(asked, problem)),
+        };
+        // Some sources leave the place out where nothing has changed. Anywhere else it means that
+        // the place is misspelt, or that an error came in place of the page.
+        let may_be_out = self.number == 0 && !self.is_whole;
+        if found.nothing && found.records.is_empty() && !may_be_out {
+            return Err(damaged(asked, self.plan.nothing()));
+        }
         Ok((body, found))
     }
 

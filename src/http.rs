@@ -16,7 +16,7 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use crate::remedy::Remedy;
-use crate::secret::{ExposeSecret, Secret};
+use crate::secret::{ExposeSecret, Secret, scrub};
 
 /// How long a connection may take to stand, its TLS handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,6 +26,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The most that is set aside because a `Content-Length` says so; a longer body grows as it comes.
 const PREALLOCATED: u64 = 4 << 20;
+/// How much of one segment of a path is shown.
+const LONGEST_SEGMENT: usize = 80;
 /// What we call ourselves.
 const USER_AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 
@@ -308,10 +310,15 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Returns `url` as it may be shown: without user, query and fragment.
+/// Returns `url` as it may be shown: without user, query and fragment, and without what could be a
+/// token in its path, as a next link may have one.
 #[must_use]
 pub fn shown(url: &Url) -> String {
-    format!("{}{}", url.origin().ascii_serialization(), url.path())
+    let segments = url.path().split('/');
+    let path: Vec<String> = segments
+        .map(|segment| scrub(segment, LONGEST_SEGMENT))
+        .collect();
+    format!("{}{}", url.origin().ascii_serialization(), path.join("/"))
 }
 
 fn builder() -> reqwest::ClientBuilder {

@@ -76,6 +76,8 @@ pub fn own(directory: &Path, purpose: &str) -> Result<Ownership, Error> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        // What another name leads to is not ours to write.
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
         .open(&path)
         .map_err(io)?;
     match file.try_lock() {

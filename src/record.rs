@@ -147,7 +147,13 @@ impl CursorValue {
     /// Reads a value as a source writes it, after `/Date(…)/` has become ISO 8601.
     #[must_use]
     pub fn read(text: &str) -> Self {
-        if let Ok(number) = text.parse() {
+        // Only as a number would be written: `0042` is text, and loses its zeros as anything else.
+        if let Ok(number) = text.parse::<i64>()
+            && !text.starts_with('+')
+            && (number == 0 || !text.trim_start_matches('-').starts_with('0'))
+            && text != "-0"
+            && (number != 0 || text == "0")
+        {
             return Self::Integer(number);
         }
         // A zone stands behind the date. Most sources have none, and this is asked of every record.
@@ -342,6 +348,11 @@ mod tests {
             CursorValue::read("2026-03-29"),
             CursorValue::Civil(_)
         ));
+        for text in ["0042", "+5", "-0", "00"] {
+            assert_eq!(CursorValue::read(text), CursorValue::Text(text.to_owned()));
+        }
+        assert_eq!(CursorValue::read("0"), CursorValue::Integer(0));
+        assert_eq!(CursorValue::read("-7"), CursorValue::Integer(-7));
         assert!(matches!(CursorValue::read("v2-beta"), CursorValue::Text(_)));
         let civil = CursorValue::read("2026-03-29T02:03:00");
         assert_eq!(

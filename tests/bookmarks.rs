@@ -116,3 +116,15 @@ fn a_table_that_was_dropped_is_read_anew_from_the_beginning() {
     assert_eq!(server.asked().last().unwrap().line, "GET /rows");
     assert_eq!(count(&house), Value::Integer(2));
 }
+
+#[test]
+fn an_error_in_place_of_a_page_neither_ends_the_reading_nor_moves_the_bookmark_past_it() {
+    let server = Scripted::start(|asked: &Asked| match asked.line.as_str() {
+        "GET /rows" => json(r#"{"rows":[{"id":1,"version":10}],"next":"/2"}"#),
+        _ => json(r#"{"error":"the backend took too long"}"#),
+    });
+    let house = house(&server);
+    let ran = house.run(&["--run-now"]).expect_code(1);
+    assert!(ran.stderr.contains("has nothing at `rows`"), "{ran:#?}");
+    assert_eq!(bookmark(&house).as_deref(), Some("10"));
+}

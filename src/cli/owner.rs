@@ -23,6 +23,16 @@ const TRIES: u32 = 300;
 /// The pause between two tries; with [`TRIES`], half a minute in all.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long whoever still listens has to take its answer once everything is done. Somebody who only
+/// holds a connection open must not keep the owner from leaving.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// Waits until the socket has given its last answers, but not for ever.
+pub(super) async fn last_answers(serving: JoinHandle<std::io::Result<()>>) {
+    // How the socket ends changes nothing about the work that is done.
+    let _ = tokio::time::timeout(LAST_ANSWERS, serving).await;
+}
+
 /// A way to the owner, and the house if that is this process.
 pub(super) struct Owner {
     pub(super) client: Client,
@@ -86,11 +96,10 @@ impl Owner {
             return;
         };
         drop(self.client); // its idle connection would be waited for
-        house.runner.stop().gently.cancel();
+        // Nobody new is let in; runs that others have asked for meanwhile are finished.
         stop.cancel();
-        // How the socket ends changes nothing about the work that is done.
-        let _ = serving.await;
         house.close().await;
+        last_answers(serving).await;
     }
 }
 

@@ -136,7 +136,7 @@ fn elapsed(milliseconds: u64) -> String {
 pub(super) fn table(heading: &[&str], rows: Vec<Vec<String>>, right: &[usize]) {
     let mut table = Table::new();
     table.load_style(comfy_table::TableStyle::default());
-    table.set_header(heading.iter().map(|name| Cell::new(*name)));
+    table.set_header(heading.iter().map(|name| Cell::new(shown(name))));
     for row in rows {
         table.add_row(row.into_iter().map(|cell| Cell::new(shown(&cell))));
     }

@@ -7,12 +7,11 @@ use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Exit, Failed, signals};
+use super::{Exit, Failed, owner, signals};
 use crate::clock::{self, SharedClock};
 use crate::config::Config;
 use crate::control::Socket;
 use crate::daemon::House;
-use crate::remedy::Remedy;
 
 /// How often the service manager's line is written anew.
 const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -29,9 +28,9 @@ pub(super) async fn serve(config: &Arc<Config>, clock: &SharedClock) -> Result<E
     }
     notify(&[NotifyState::Ready]);
 
-    let (lived, served, ()) = tokio::join!(
+    let serving = tokio::spawn(socket.serve(house.clone(), stop.gently.clone()));
+    let (lived, ()) = tokio::join!(
         house.live(stop.gently.clone()),
-        socket.serve(house.clone(), stop.gently.clone()),
         tell_the_manager(&house, stop.gently.clone()),
     );
     notify(&[
@@ -39,8 +38,8 @@ pub(super) async fn serve(config: &Arc<Config>, clock: &SharedClock) -> Result<E
         NotifyState::Status("finishing what is under way"),
     ]);
     house.close().await;
+    owner::last_answers(serving).await;
     lived?;
-    served.map_err(|error| Failed::of(&error, Remedy::Report, None))?;
     Ok(Exit::Done)
 }
 

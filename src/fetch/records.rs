@@ -41,6 +41,8 @@ pub(super) struct Found {
     pub(super) records: Vec<Range<usize>>,
     /// The values asked for, in the order asked; absent and null are the same.
     pub(super) values: Vec<Option<Scalar>>,
+    /// True if nothing at all stood where records should, not even null or an empty array.
+    pub(super) nothing: bool,
 }
 
 /// A value that is neither an object nor an array.
@@ -196,6 +198,7 @@ impl Plan {
         let mut walk = walk::walk(body, &self.root, self.values + 1)
             .map_err(|problem| self.placed(problem))?;
         let is_entity = walk.values.pop().flatten().is_some();
+        let nothing = walk.seen == Seen::Nothing;
         match (&self.place, walk.seen) {
             (Place::At(path), Seen::Object) => walk.records = vec![locate(body, path.segments())?],
             (Place::OData, Seen::Object) => walk.records = vec![locate(body, &["d".to_owned()])?],
@@ -206,7 +209,15 @@ impl Plan {
         Ok(Found {
             records: walk.records,
             values: walk.values,
+            nothing,
         })
+    }
+
+    /// The problem of a page that holds nothing where the pages before it held records: sources
+    /// answer 200 with an error in place of the page.
+    pub(super) fn nothing(&self) -> Problem {
+        let (place, found) = (String::new(), "nothing");
+        self.placed(Problem::NotRecords { place, found })
     }
 
     /// Names the place in a problem found on the way.

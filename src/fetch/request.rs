@@ -15,7 +15,7 @@ use self::address::{resolve, set_query};
 use self::posted::Posted;
 use super::paginate::Ask;
 use super::{Error, Start, odata};
-use crate::config::{self, Body, Connection, Resource};
+use crate::config::{self, Auth, Body, Connection, Resource};
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use crate::template::Template;
 
@@ -250,11 +250,15 @@ fn wrong(place: &str, message: String) -> Error {
 }
 
 /// Returns where requests and credentials of this connection may go.
+///
+/// What a template has brought into the URL never decides where a credential goes; only where there
+/// is none may the URL itself say.
 fn allowed(connection: &Connection, first: &Url) -> Vec<Origin> {
-    let own = connection.base_url.as_ref().unwrap_or(first).origin();
-    std::iter::once(own)
-        .chain(connection.allow_hosts.iter().cloned())
-        .collect()
+    let mut origins = connection.origins();
+    if connection.base_url.is_none() && matches!(connection.auth, Auth::None) {
+        origins.push(first.origin());
+    }
+    origins
 }
 
 fn insert_header(

@@ -196,15 +196,18 @@ impl<'a> Pull<'a> {
 
     /// Merges what arrives: each transaction holds whole pages, their counts and their bookmark.
     async fn merge(&self, mut arrived: mpsc::Receiver<Page>) -> Result<(), Error> {
+        // The first page goes alone: what it had may decide how far the bookmark goes.
+        let mut most = 0;
         while let Some(first) = arrived.recv().await {
             let mut bytes = first.body.len();
             let mut batch = vec![first];
-            while bytes < BATCH_BYTES {
+            while bytes < most {
                 let Ok(page) = arrived.try_recv() else { break };
                 bytes += page.body.len();
                 batch.push(page);
             }
             self.merge_batch(batch).await?;
+            most = BATCH_BYTES;
         }
         Ok(())
     }

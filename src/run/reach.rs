@@ -21,6 +21,8 @@ pub(super) struct Reach {
     /// True while the source keeps its word to send records in the cursor's order.
     ordered: bool,
     seen: CursorSpan,
+    /// The greatest value of the first pages: whatever changed after them has a greater one.
+    first: Option<CursorValue>,
 }
 
 /// What to do with the bookmark in the transaction that merges some pages.
@@ -47,6 +49,7 @@ impl Reach {
             zone,
             ordered,
             seen: CursorSpan::default(),
+            first: None,
         }
     }
 
@@ -55,6 +58,9 @@ impl Reach {
     /// In an ordered read nothing that is still to come can be less than what came, so each page
     /// moves the bookmark; otherwise only [`Reach::at_end`] does.
     pub(super) fn merged(&mut self, span: CursorSpan) -> Step {
+        if self.first.is_none() {
+            self.first.clone_from(&span.greatest);
+        }
         self.seen.append(span);
         if !self.ordered {
             return Step::Stay;
@@ -63,7 +69,8 @@ impl Reach {
             self.ordered = false;
             return Step::Back(self.before.clone());
         }
-        self.forward(self.seen.greatest.clone())
+        let greatest = self.seen.greatest.clone();
+        self.forward(greatest.map(|greatest| self.held(greatest)))
     }
 
     /// Says where the bookmark goes once everything was read and merged.
@@ -72,9 +79,6 @@ impl Reach {
     /// later change elsewhere; so the bookmark does not pass the moment the read began.
     pub(super) fn at_end(&self) -> Step {
         let greatest = self.seen.greatest.clone();
-        if self.ordered {
-            return self.forward(greatest);
-        }
         self.forward(greatest.map(|greatest| self.held(greatest)))
     }
 
@@ -91,6 +95,9 @@ impl Reach {
         }
     }
 
+    /// Holds a value back where a record may have changed behind it: at the moment the read began,
+    /// which also keeps one record dated in the future from hiding all others; or, for numbers and
+    /// text that came in no order, at what the first page had.
     fn held(&self, greatest: CursorValue) -> CursorValue {
         match greatest {
             CursorValue::Instant(at) => CursorValue::Instant(at.min(self.began)),
@@ -103,7 +110,12 @@ impl Reach {
                 };
                 CursorValue::Civil(at.min(began))
             }
-            other => other,
+            other => match &self.first {
+                Some(first) if !self.ordered && self.seen.disordered && *first < other => {
+                    first.clone()
+                }
+                _ => other,
+            },
         }
     }
 }
@@ -155,7 +167,7 @@ mod tests {
         );
         assert_eq!(reach.merged(span(&["50"])), Step::Stay);
         assert!(reach.broke_its_word(true));
-        assert_eq!(reach.at_end(), to("50"));
+        assert_eq!(reach.at_end(), to("45")); // what its first page had
     }
 
     #[test]
@@ -176,6 +188,27 @@ mod tests {
         let mut unknown = reach(None, None, false);
         unknown.merged(span(&[wall_clock]));
         assert_eq!(unknown.at_end(), to("2026-07-01T00:00:00"));
+    }
+
+    #[test]
+    fn numbers_in_no_order_are_held_at_what_the_first_page_had() {
+        let mut unordered = reach(None, None, false);
+        unordered.merged(span(&["7", "3"]));
+        unordered.merged(span(&["5", "9"]));
+        assert_eq!(unordered.at_end(), to("7"));
+
+        // They came in order, though nobody said so: what changes goes to the end, and is seen.
+        let mut in_order = reach(None, None, false);
+        in_order.merged(span(&["3", "7"]));
+        in_order.merged(span(&["8", "9"]));
+        assert_eq!(in_order.at_end(), to("9"));
+    }
+
+    #[test]
+    fn a_record_dated_in_the_future_does_not_hide_the_others() {
+        let mut ordered = reach(None, None, true);
+        let step = ordered.merged(span(&["2026-01-01T00:00:00Z", "2099-01-01T00:00:00Z"]));
+        assert_eq!(step, to(BEGAN));
     }
 
     #[test]
