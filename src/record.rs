@@ -148,13 +148,10 @@ impl CursorValue {
     #[must_use]
     pub fn read(text: &str) -> Self {
         // Only as a number would be written: `0042` is text, and loses its zeros as anything else.
-        if let Ok(number) = text.parse::<i64>()
-            && !text.starts_with('+')
-            && (number == 0 || !text.trim_start_matches('-').starts_with('0'))
-            && text != "-0"
-            && (number != 0 || text == "0")
-        {
-            return Self::Integer(number);
+        let is_padded = text.starts_with('+') || text.trim_start_matches('-').starts_with('0');
+        match text.parse() {
+            Ok(number) if !is_padded || text == "0" => return Self::Integer(number),
+            _ => {}
         }
         // A zone stands behind the date. Most sources have none, and this is asked of every record.
         let may_have_zone = text
