@@ -9,6 +9,7 @@ mod error;
 mod grant;
 mod keeper;
 pub mod login;
+mod points;
 mod rescue;
 mod settle;
 mod standing;

@@ -8,6 +8,7 @@ use crate::clock;
 use crate::config::{Grant, OAuth, RetryInDoubt};
 use crate::http;
 use crate::oauth::grant::{self, Ask, Class, Question, Reading, Tokens};
+use crate::oauth::points::{self, Point};
 use crate::oauth::settle::{Ending, settle};
 use crate::oauth::standing::{Reason, Standing, State};
 use crate::oauth::vault::{self, Attempt, Credential, Intent, Kind};
@@ -239,6 +240,7 @@ impl Inner {
         attempt: &Attempt,
         question: &Question<'_>,
     ) -> Landing {
+        points::reach(&entry.name, Point::AfterIntent).await;
         let sent_at = self.clock.now();
         let answer = match self.http.exchange(question.request(), LIMITS).await {
             Ok(answer) => answer,
@@ -296,6 +298,7 @@ impl Inner {
                 "could not keep the answer of a token endpoint on disk"
             );
         }
+        points::reach(&attempt.connection, Point::AfterRescueWrite).await;
         kept.is_ok()
     }
 
@@ -312,9 +315,11 @@ impl Inner {
             let now = self.clock.now();
             match self.vault.commit(attempt, tokens, now).await {
                 Ok(credential) => {
+                    points::reach(&entry.name, Point::AfterCommit).await;
                     entry.renew(credential.clone(), now);
                     let discarded = self.vault.discard(attempt.id).await;
                     self.cope(attempt, discarded);
+                    points::reach(&entry.name, Point::AfterUnlink).await;
                     return Landing::Committed(Box::new(credential));
                 }
                 Err(error @ vault::Error::Conflict { .. }) => {

@@ -1,0 +1,47 @@
+//! Named points of an exchange at which a test can stop it, so that a kill hits exactly there.
+//!
+//! A build without the feature `test-clock` has none: [`reach`] does nothing in it.
+
+use crate::config::Name;
+
+/// A point between two steps of an exchange.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(
+    not(feature = "test-clock"),
+    expect(dead_code, reason = "only a test build looks at which point it is")
+)]
+pub(super) enum Point {
+    /// The attempt is written down, and nothing is sent.
+    AfterIntent,
+    /// The answer is kept in the rescue file, and not looked at.
+    AfterRescueWrite,
+    /// The new credential is stored, and nobody has it.
+    AfterCommit,
+    /// The rescue file is removed.
+    AfterUnlink,
+}
+
+/// Stops the exchange of `connection` for good if a test has ordered it here.
+///
+/// The order is a file `CONNECTION.POINT` in the directory that `TIDEGATE_TEST_STOP_AT` names; it
+/// gets the ending `.reached` once it is obeyed.
+#[cfg(feature = "test-clock")]
+pub(super) async fn reach(connection: &Name, point: Point) {
+    let Some(orders) = std::env::var_os("TIDEGATE_TEST_STOP_AT") else {
+        return;
+    };
+    let point = match point {
+        Point::AfterIntent => "after_intent",
+        Point::AfterRescueWrite => "after_rescue_write",
+        Point::AfterCommit => "after_commit",
+        Point::AfterUnlink => "after_unlink",
+    };
+    let order = std::path::Path::new(&orders).join(format!("{connection}.{point}"));
+    if std::fs::rename(&order, order.with_extension(format!("{point}.reached"))).is_ok() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Goes on: nothing can be ordered in this build.
+#[cfg(not(feature = "test-clock"))]
+pub(super) async fn reach(_connection: &Name, _point: Point) {}
