@@ -4,24 +4,20 @@
 
 use crate::config::Name;
 
-/// A point between two steps of an exchange.
+/// The step of an exchange that was the last.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(
-    not(feature = "test-clock"),
-    expect(dead_code, reason = "only a test build looks at which point it is")
-)]
 pub(super) enum Point {
     /// The attempt is written down, and nothing is sent.
-    AfterIntent,
+    Intent,
     /// The answer is kept in the rescue file, and not looked at.
-    AfterRescueWrite,
+    RescueWrite,
     /// The new credential is stored, and nobody has it.
-    AfterCommit,
+    Commit,
     /// The rescue file is removed.
-    AfterUnlink,
+    Unlink,
 }
 
-/// Stops the exchange of `connection` for good if a test has ordered it here.
+/// Stops the exchange of `connection` for good after this step if a test has ordered it here.
 ///
 /// The order is a file `CONNECTION.POINT` in the directory that `TIDEGATE_TEST_STOP_AT` names; it
 /// gets the ending `.reached` once it is obeyed.
@@ -31,10 +27,10 @@ pub(super) async fn reach(connection: &Name, point: Point) {
         return;
     };
     let point = match point {
-        Point::AfterIntent => "after_intent",
-        Point::AfterRescueWrite => "after_rescue_write",
-        Point::AfterCommit => "after_commit",
-        Point::AfterUnlink => "after_unlink",
+        Point::Intent => "after_intent",
+        Point::RescueWrite => "after_rescue_write",
+        Point::Commit => "after_commit",
+        Point::Unlink => "after_unlink",
     };
     let order = std::path::Path::new(&orders).join(format!("{connection}.{point}"));
     if std::fs::rename(&order, order.with_extension(format!("{point}.reached"))).is_ok() {

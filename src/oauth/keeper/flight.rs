@@ -240,7 +240,7 @@ impl Inner {
         attempt: &Attempt,
         question: &Question<'_>,
     ) -> Landing {
-        points::reach(&entry.name, Point::AfterIntent).await;
+        points::reach(&entry.name, Point::Intent).await;
         let sent_at = self.clock.now();
         let answer = match self.http.exchange(question.request(), LIMITS).await {
             Ok(answer) => answer,
@@ -298,7 +298,7 @@ impl Inner {
                 "could not keep the answer of a token endpoint on disk"
             );
         }
-        points::reach(&attempt.connection, Point::AfterRescueWrite).await;
+        points::reach(&attempt.connection, Point::RescueWrite).await;
         kept.is_ok()
     }
 
@@ -315,11 +315,11 @@ impl Inner {
             let now = self.clock.now();
             match self.vault.commit(attempt, tokens, now).await {
                 Ok(credential) => {
-                    points::reach(&entry.name, Point::AfterCommit).await;
+                    points::reach(&entry.name, Point::Commit).await;
                     entry.renew(credential.clone(), now);
                     let discarded = self.vault.discard(attempt.id).await;
                     self.cope(attempt, discarded);
-                    points::reach(&entry.name, Point::AfterUnlink).await;
+                    points::reach(&entry.name, Point::Unlink).await;
                     return Landing::Committed(Box::new(credential));
                 }
                 Err(error @ vault::Error::Conflict { .. }) => {
