@@ -3,6 +3,7 @@
 //! [`load`] reads one file and answers with a [`Config`], or with one [`Report`] that holds every
 //! problem of the file, each with its place. Past this module nobody parses or defaults.
 
+mod account;
 mod catalogue;
 mod check;
 mod connection;
@@ -26,6 +27,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use account::Account;
 pub use catalogue::{Access, Provider, Variable, Works, provider, providers};
 pub use connection::{
     Auth, BodyFormat, Budget, ClientAuth, Connection, ErrorRule, Grant, Meaning, OAuth,

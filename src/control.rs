@@ -23,7 +23,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::config::Name;
+use crate::config::{Account, Name};
 use crate::daemon::House;
 use crate::remedy::Remedy;
 use crate::run::{Event, Handle};
@@ -250,7 +250,9 @@ async fn begin_login(
     State(house): State<House>,
     Path(name): Path<String>,
 ) -> Result<Json<LoginBegun>, Failure> {
-    let begun = house.keeper.begin_login(known(&house, &name)?)?;
+    let begun = house
+        .keeper
+        .begin_login(&Account::of(known(&house, &name)?))?;
     Ok(Json(LoginBegun {
         id: begun.id,
         authorize_url: begun.authorize_url,
@@ -276,7 +278,10 @@ async fn logout(
     State(house): State<House>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Failure> {
-    house.keeper.logout(known(&house, &name)?).await?;
+    house
+        .keeper
+        .logout(&Account::of(known(&house, &name)?))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -277,7 +277,8 @@ impl House {
         while !stop.is_cancelled() {
             let next = {
                 let plan = plan.borrow_and_update();
-                self.keeper.tend(|connection| self.due(connection, &plan))
+                self.keeper
+                    .tend(|account| self.due(&account.connection, &plan))
             };
             let again = clock::after(self.clock.now(), LOOK_AGAIN);
             let wake = next.map_or(again, |next| next.min(again));

@@ -45,6 +45,9 @@ pub struct AccessToken {
 pub struct Health {
     /// The connection.
     pub connection: Name,
+    /// The account, if it has a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<Name>,
     /// How it stands.
     pub state: State,
     /// Why.

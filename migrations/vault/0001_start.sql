@@ -16,6 +16,7 @@ CREATE TABLE root_keys (
 CREATE TABLE data_keys (
     data_key   INTEGER PRIMARY KEY AUTOINCREMENT,
     connection TEXT NOT NULL,
+    account    TEXT NOT NULL DEFAULT '',
     root_key   INTEGER NOT NULL REFERENCES root_keys,
     wrapped    BLOB NOT NULL,
     created_at TEXT NOT NULL

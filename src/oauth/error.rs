@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Reason, State, login, vault};
-use crate::config::{Name, SecretError};
+use crate::config::{Account, Name, SecretError};
 use crate::remedy::Remedy;
 
 /// Why there is no access token, or no login.
@@ -16,10 +16,10 @@ pub enum Error {
         connection: Name,
     },
     /// A person must sign in.
-    #[error("connection `{connection}` needs a login: {}{}", why_login(*reason), in_brackets(detail))]
+    #[error("connection `{account}` needs a login: {}{}", why_login(*reason), in_brackets(detail))]
     NeedsLogin {
-        /// The connection.
-        connection: Name,
+        /// Whose.
+        account: Account,
         /// Why.
         reason: Reason,
         /// What the server said.
@@ -27,12 +27,12 @@ pub enum Error {
     },
     /// The access token has ended, and the next may not be asked for yet.
     #[error(
-        "connection `{connection}` has no access token until {next_at:.0}: {}{}",
+        "connection `{account}` has no access token until {next_at:.0}: {}{}",
         why_wait(*reason), in_brackets(detail)
     )]
     Waiting {
-        /// The connection.
-        connection: Name,
+        /// Whose.
+        account: Account,
         /// Why.
         reason: Option<Reason>,
         /// What the server or the system said.
@@ -42,42 +42,42 @@ pub enum Error {
     },
     /// The server refuses the client, or the way it asks.
     #[error(
-        "the authorization server rejects the client of connection `{connection}`{}",
+        "the authorization server rejects the client of connection `{account}`{}",
         in_brackets(detail)
     )]
     Rejected {
-        /// The connection.
-        connection: Name,
+        /// Whose.
+        account: Account,
         /// What the server said.
         detail: Option<String>,
     },
     /// The server refuses without saying why, or the credential cannot be read.
-    #[error("connection `{connection}` needs attention: {}{}", why_attention(*reason), in_brackets(detail))]
+    #[error("connection `{account}` needs attention: {}{}", why_attention(*reason), in_brackets(detail))]
     NeedsAttention {
-        /// The connection.
-        connection: Name,
+        /// Whose.
+        account: Account,
         /// Why.
         reason: Option<Reason>,
         /// What the server said.
         detail: Option<String>,
     },
     /// The source refuses an access token that has just been issued.
-    #[error("the source refuses the brand-new access token of connection `{connection}`")]
+    #[error("the source refuses the brand-new access token of connection `{account}`")]
     AccessRefused {
-        /// The connection.
-        connection: Name,
+        /// Whose.
+        account: Account,
     },
     /// The source refuses the configured token.
-    #[error("the source refuses the token of connection `{connection}`")]
+    #[error("the source refuses the token of connection `{account}`")]
     TokenRefused {
-        /// The connection.
-        connection: Name,
+        /// Whose.
+        account: Account,
     },
     /// A secret of the connection could not be read.
-    #[error("could not read the {what} of connection `{connection}`")]
+    #[error("could not read the {what} of connection `{account}`")]
     Secret {
-        /// The connection.
-        connection: Name,
+        /// Whose.
+        account: Account,
         /// What is read from there.
         what: &'static str,
         /// Why.
@@ -86,20 +86,20 @@ pub enum Error {
     },
     /// A refresh takes longer than its caller could wait.
     #[error(
-        "the refresh of connection `{connection}` is still under way{}",
+        "the refresh of connection `{account}` is still under way{}",
         in_brackets(detail)
     )]
     Slow {
-        /// The connection.
-        connection: Name,
+        /// Whose.
+        account: Account,
         /// What holds it up, if that is known.
         detail: Option<String>,
     },
     /// The program is ending, so nothing new is begun.
-    #[error("connection `{connection}` is not refreshed while tidegate is stopping")]
+    #[error("connection `{account}` is not refreshed while tidegate is stopping")]
     Stopping {
-        /// The connection.
-        connection: Name,
+        /// Whose.
+        account: Account,
     },
     /// The login did not work.
     #[error(transparent)]
@@ -130,28 +130,32 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NeedsLogin { connection, .. } => {
-                Some(format!("type `tidegate login {connection}`"))
+            Self::NeedsLogin { account, .. } => {
+                Some(format!("type `tidegate login {}`", account.words()))
             }
             Self::NeedsAttention {
-                connection,
+                account,
                 reason: Some(Reason::Unreadable),
                 ..
-            } => Some(format!("type `tidegate login {connection}`")),
-            Self::NeedsAttention { connection, .. } => Some(format!(
-                "type `tidegate login {connection}`; if that is refused too, check the client secret"
+            } => Some(format!("type `tidegate login {}`", account.words())),
+            Self::NeedsAttention { account, .. } => Some(format!(
+                "type `tidegate login {}`; if that is refused too, check the client secret",
+                account.words()
             )),
-            Self::Rejected { connection, .. } => Some(format!(
-                "check `client_id` and `client_secret` of connection `{connection}`"
+            Self::Rejected { account, .. } => Some(format!(
+                "check `client_id` and `client_secret` of connection `{}`",
+                account.connection
             )),
             Self::AccessRefused { .. } => {
                 Some("check what the client and its user may read".to_owned())
             }
-            Self::TokenRefused { connection } => {
-                Some(format!("check `token` of connection `{connection}`"))
-            }
-            Self::Secret { connection, .. } => Some(format!(
-                "look at where `[connection.{connection}]` takes it from"
+            Self::TokenRefused { account } => Some(format!(
+                "check `token` of connection `{}`",
+                account.connection
+            )),
+            Self::Secret { account, .. } => Some(format!(
+                "look at where `[connection.{}]` takes it from",
+                account.connection
             )),
             Self::Waiting {
                 reason: Some(Reason::VaultUnwritable),
@@ -180,30 +184,30 @@ impl Error {
 
     /// Makes the error that a connection's state comes to when it has no access token to give.
     pub(super) fn of_state(
-        connection: &Name,
+        account: &Account,
         state: State,
         reason: Option<Reason>,
         detail: Option<String>,
         next_at: Option<Timestamp>,
     ) -> Self {
-        let connection = connection.clone();
+        let account = account.clone();
         match (state, next_at) {
-            (State::ClientRejected, _) => Self::Rejected { connection, detail },
+            (State::ClientRejected, _) => Self::Rejected { account, detail },
             (State::NeedsAttention, _) => Self::NeedsAttention {
-                connection,
+                account,
                 reason,
                 detail,
             },
             (State::NeedsLogin, _) | (_, None) => {
                 let reason = reason.unwrap_or(Reason::NoRefreshToken);
                 Self::NeedsLogin {
-                    connection,
+                    account,
                     reason,
                     detail,
                 }
             }
             (_, Some(next_at)) => Self::Waiting {
-                connection,
+                account,
                 reason,
                 detail,
                 next_at,

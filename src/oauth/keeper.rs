@@ -49,7 +49,7 @@ use super::vault::Vault;
 use super::window::Verdict;
 use super::{AccessToken, Error, Health};
 use crate::clock::{self, SharedClock};
-use crate::config::{Auth, Connection, Grant, Name, OAuth};
+use crate::config::{Account, Auth, Connection, Grant, Name, OAuth};
 use crate::http;
 use crate::seal::RootKey;
 use crate::secret::Secret;
@@ -77,10 +77,10 @@ struct Inner {
     vault: Vault,
     http: http::Client,
     clock: SharedClock,
-    entries: BTreeMap<Name, Arc<Entry>>,
+    entries: BTreeMap<Account, Arc<Entry>>,
     servers: BTreeMap<String, Arc<Semaphore>>,
     /// The login each connection waits for.
-    logins: Mutex<BTreeMap<Name, Pending>>,
+    logins: Mutex<BTreeMap<Account, Pending>>,
     flights: TaskTracker,
     stopping: CancellationToken,
     landed: Notify,
@@ -112,8 +112,8 @@ impl Keeper {
     ///
     /// # Errors
     /// If there is none; [`Error::remedy`] says who must act.
-    pub async fn authorization(&self, connection: &Name) -> Result<Option<AccessToken>, Error> {
-        let entry = self.entry(connection)?;
+    pub async fn authorization(&self, account: &Account) -> Result<Option<AccessToken>, Error> {
+        let entry = self.entry(account)?;
         match &entry.auth {
             Auth::None => Ok(None),
             Auth::Bearer(source) => {
@@ -135,11 +135,11 @@ impl Keeper {
     /// # Errors
     /// If there is none; [`Error::AccessRefused`] if the one refused had only just been issued, so
     /// that another would not help.
-    pub async fn rejected(&self, connection: &Name, generation: u64) -> Result<AccessToken, Error> {
-        let entry = self.entry(connection)?;
+    pub async fn rejected(&self, account: &Account, generation: u64) -> Result<AccessToken, Error> {
+        let entry = self.entry(account)?;
         let Some(oauth) = entry.oauth() else {
             return Err(Error::TokenRefused {
-                connection: connection.clone(),
+                account: account.clone(),
             });
         };
         let deadline = clock::after(self.inner.clock.now(), PATIENCE);
@@ -161,7 +161,7 @@ impl Keeper {
             }
             if is_brand_new {
                 return Err(Error::AccessRefused {
-                    connection: connection.clone(),
+                    account: account.clone(),
                 });
             }
             if !self.wait(allowed_at).await {
@@ -177,7 +177,7 @@ impl Keeper {
     ///
     /// `due` says when a connection will next be needed. Look again also when
     /// [`any_landed`](Self::any_landed) completes. To be called inside the runtime.
-    pub fn tend(&self, due: impl Fn(&Name) -> Option<Timestamp>) -> Option<Timestamp> {
+    pub fn tend(&self, due: impl Fn(&Account) -> Option<Timestamp>) -> Option<Timestamp> {
         let now = self.inner.clock.now();
         let mut next_at = None;
         for entry in self.inner.entries.values() {
@@ -186,7 +186,7 @@ impl Keeper {
                 let live = entry.live();
                 let view = entry.view(oauth, &live, now);
                 (
-                    view.due_at(due(&entry.name)),
+                    view.due_at(due(&entry.account)),
                     live.generation(),
                     live.under_way().is_some(),
                 )
@@ -216,14 +216,14 @@ impl Keeper {
     ///
     /// # Errors
     /// If nobody signs in to this connection, or its secret cannot be read.
-    pub fn begin_login(&self, connection: &Name) -> Result<LoginStart, Error> {
-        let entry = self.entry(connection)?;
+    pub fn begin_login(&self, account: &Account) -> Result<LoginStart, Error> {
+        let entry = self.entry(account)?;
         let oauth = self.signs_in(entry)?;
         // Found out before the person has gone through it all rather than after.
         entry.client_secret(oauth)?;
         let now = self.inner.clock.now();
-        let (start, pending) = login::begin(oauth, connection, now)?;
-        self.logins().insert(connection.clone(), pending);
+        let (start, pending) = login::begin(oauth, account, now)?;
+        self.logins().insert(account.clone(), pending);
         Ok(start)
     }
 
@@ -235,11 +235,11 @@ impl Keeper {
     /// Why the login did not work; the credential that was there stays.
     pub async fn finish_login(&self, id: &str, redirected: &str) -> Result<LoginDone, Error> {
         let (pending, code) = self.take_login(id, redirected)?;
-        let entry = Arc::clone(self.entry(&pending.connection)?);
+        let entry = Arc::clone(self.entry(&pending.account)?);
         self.signs_in(&entry)?;
         if self.inner.stopping.is_cancelled() {
             return Err(Error::Stopping {
-                connection: entry.name.clone(),
+                account: entry.account.clone(),
             });
         }
         let keeper = self.clone();
@@ -247,7 +247,10 @@ impl Keeper {
             let done = keeper.inner.sign_in(&entry, &pending, code).await;
             if matches!(done, Err(Error::Login(login::Error::NotSent { .. }))) {
                 // The code is as good as before.
-                keeper.logins().entry(entry.name.clone()).or_insert(pending);
+                keeper
+                    .logins()
+                    .entry(entry.account.clone())
+                    .or_insert(pending);
             }
             keeper.inner.landed.notify_one();
             done
@@ -261,16 +264,16 @@ impl Keeper {
     ///
     /// # Errors
     /// If the vault cannot be written.
-    pub async fn logout(&self, connection: &Name) -> Result<(), Error> {
-        let entry = self.entry(connection)?;
+    pub async fn logout(&self, account: &Account) -> Result<(), Error> {
+        let entry = self.entry(account)?;
         let _turn = entry.turn.lock().await;
         let now = self.inner.clock.now();
-        self.inner.vault.erase(connection, now).await?;
+        self.inner.vault.erase(account, now).await?;
         let mut live = entry.live();
         live.credential = None;
         live.doubt = None;
         live.standing = standing::without_credential(entry.oauth(), Reason::LoggedOut, now);
-        tracing::info!(%connection, "signed out");
+        tracing::info!(connection = %account, "signed out");
         Ok(())
     }
 
@@ -360,7 +363,7 @@ impl Keeper {
     ) -> Result<(), Error> {
         if self.inner.stopping.is_cancelled() {
             return Err(Error::Stopping {
-                connection: entry.name.clone(),
+                account: entry.account.clone(),
             });
         }
         let mut live = entry.live();
@@ -384,15 +387,15 @@ impl Keeper {
         let detail = standing.detail.clone();
         let detail = detail.filter(|_| standing.reason == Some(Reason::VaultUnwritable));
         Error::Slow {
-            connection: entry.name.clone(),
+            account: entry.account.clone(),
             detail,
         }
     }
 
-    fn entry(&self, connection: &Name) -> Result<&Arc<Entry>, Error> {
-        let entry = self.inner.entries.get(connection);
+    fn entry(&self, account: &Account) -> Result<&Arc<Entry>, Error> {
+        let entry = self.inner.entries.get(account);
         entry.ok_or_else(|| Error::Unknown {
-            connection: connection.clone(),
+            connection: account.connection.clone(),
         })
     }
 
@@ -401,7 +404,7 @@ impl Keeper {
         let oauth = oauth.filter(|oauth| matches!(oauth.grant, Grant::AuthorizationCode { .. }));
         oauth.ok_or_else(|| {
             login::Error::NobodySignsIn {
-                connection: entry.name.clone(),
+                account: entry.account.clone(),
             }
             .into()
         })
@@ -415,15 +418,15 @@ impl Keeper {
         logins.retain(|_, pending| !pending.has_ended(now));
         let pending = logins.values().find(|pending| pending.is(id));
         let pending = pending.ok_or(login::Error::NotPending)?;
-        let (connection, code) = (pending.connection.clone(), pending.code(redirected));
+        let (account, code) = (pending.account.clone(), pending.code(redirected));
         if matches!(code, Ok(_) | Err(login::Error::Denied { .. })) {
-            let taken = logins.remove(&connection).ok_or(login::Error::NotPending)?;
+            let taken = logins.remove(&account).ok_or(login::Error::NotPending)?;
             return code.map(|code| (taken, code));
         }
         Err(code.err().unwrap_or(login::Error::NotPending))
     }
 
-    fn logins(&self) -> MutexGuard<'_, BTreeMap<Name, Pending>> {
+    fn logins(&self) -> MutexGuard<'_, BTreeMap<Account, Pending>> {
         self.inner
             .logins
             .lock()

@@ -19,7 +19,7 @@ pub use listen::{Loopback, can_listen, listen};
 
 use super::grant::Ask;
 use crate::clock;
-use crate::config::{Grant, Name, OAuth};
+use crate::config::{Account, Grant, Name, OAuth};
 use crate::remedy::Remedy;
 use crate::seal;
 use crate::secret::{ExposeSecret, Secret, scrub};
@@ -33,10 +33,10 @@ const DESCRIPTION: usize = 200;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The connection has no login.
-    #[error("nobody signs in to connection `{connection}`")]
+    #[error("nobody signs in to connection `{account}`")]
     NobodySignsIn {
-        /// The connection.
-        connection: Name,
+        /// Whose.
+        account: Account,
     },
     /// There is no such login, or no longer.
     #[error("this login was finished, replaced by another, or begun more than ten minutes ago")]
@@ -54,44 +54,42 @@ pub enum Error {
         detail: String,
     },
     /// The server does not take the code.
-    #[error("the authorization server refused the code of connection `{connection}` ({detail})")]
+    #[error("the authorization server refused the code of connection `{account}` ({detail})")]
     CodeRefused {
-        /// The connection.
-        connection: Name,
+        /// Whose.
+        account: Account,
         /// What it said.
         detail: String,
     },
     /// The server does not take the client.
-    #[error("the authorization server rejects the client of connection `{connection}` ({detail})")]
+    #[error("the authorization server rejects the client of connection `{account}` ({detail})")]
     ClientRejected {
-        /// The connection.
-        connection: Name,
+        /// Whose.
+        account: Account,
         /// What it said.
         detail: String,
     },
     /// The server was not reached; the code is unspent.
-    #[error("could not exchange the code of connection `{connection}`: {detail}")]
+    #[error("could not exchange the code of connection `{account}`: {detail}")]
     NotSent {
-        /// The connection.
-        connection: Name,
+        /// Whose.
+        account: Account,
         /// Why.
         detail: String,
     },
     /// The answer was lost; the code is spent, or may be.
-    #[error("the tokens of connection `{connection}` were lost on their way ({detail})")]
+    #[error("the tokens of connection `{account}` were lost on their way ({detail})")]
     Lost {
-        /// The connection.
-        connection: Name,
+        /// Whose.
+        account: Account,
         /// Why.
         detail: String,
     },
     /// The tokens came but are not in the vault yet.
-    #[error(
-        "the tokens of connection `{connection}` could not be stored; the next start finds them"
-    )]
+    #[error("the tokens of connection `{account}` could not be stored; the next start finds them")]
     Stranded {
-        /// The connection.
-        connection: Name,
+        /// Whose.
+        account: Account,
     },
     /// No random numbers, so no login.
     #[error(transparent)]
@@ -132,11 +130,13 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::CodeRefused { connection, .. } | Self::Lost { connection, .. } => Some(format!(
-                "type `tidegate login {connection}` again: a code works once, and not for long"
+            Self::CodeRefused { account, .. } | Self::Lost { account, .. } => Some(format!(
+                "type `tidegate login {}` again: a code works once, and not for long",
+                account.words()
             )),
-            Self::ClientRejected { connection, .. } => Some(format!(
-                "check `client_id`, `client_secret` and `redirect_uri` of connection `{connection}`"
+            Self::ClientRejected { account, .. } => Some(format!(
+                "check `client_id`, `client_secret` and `redirect_uri` of connection `{}`",
+                account.connection
             )),
             Self::NoCode | Self::OtherState => {
                 Some("paste the whole URL from the browser's address bar".to_owned())
@@ -173,6 +173,8 @@ pub struct LoginStart {
 pub struct LoginDone {
     /// The connection.
     pub connection: Name,
+    /// The account, if it has a name.
+    pub account: Option<Name>,
     /// The credential's number.
     pub generation: u64,
     /// When the access token ends.
@@ -187,7 +189,7 @@ pub struct LoginDone {
 
 /// A login that waits for its answer.
 pub(super) struct Pending {
-    pub connection: Name,
+    pub account: Account,
     id: String,
     state: Secret,
     verifier: Option<Secret>,
@@ -195,10 +197,10 @@ pub(super) struct Pending {
     ends_at: Timestamp,
 }
 
-/// Begins a login of `connection`.
+/// Begins a login of `account`.
 pub(super) fn begin(
     oauth: &OAuth,
-    connection: &Name,
+    account: &Account,
     now: Timestamp,
 ) -> Result<(LoginStart, Pending), Error> {
     let Grant::AuthorizationCode {
@@ -209,7 +211,7 @@ pub(super) fn begin(
     } = &oauth.grant
     else {
         return Err(Error::NobodySignsIn {
-            connection: connection.clone(),
+            account: account.clone(),
         });
     };
     let state = word()?;
@@ -243,12 +245,12 @@ pub(super) fn begin(
         redirect_uri: redirect_uri.clone(),
         ends_at,
     };
-    let connection = connection.clone();
+    let account = account.clone();
     let redirect_uri = redirect_uri.clone();
     Ok((
         start,
         Pending {
-            connection,
+            account,
             id,
             state,
             verifier,
@@ -369,7 +371,12 @@ mod tests {
 
     fn begun() -> (LoginStart, Pending) {
         let name = Name::parse("exact").unwrap();
-        begin(&oauth("http://127.0.0.1:1/"), &name, Timestamp::UNIX_EPOCH).unwrap()
+        begin(
+            &oauth("http://127.0.0.1:1/"),
+            &Account::of(&name),
+            Timestamp::UNIX_EPOCH,
+        )
+        .unwrap()
     }
 
     fn pair(url: &Url, name: &str) -> Option<String> {

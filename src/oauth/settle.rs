@@ -102,7 +102,7 @@ impl Next<'_> {
     /// Waits longer each time. A doubt outlives whatever does not end it, and so does a refusal
     /// that is still to be confirmed.
     fn back_off(self, reason: Reason, at_least: Option<Duration>, outcome: Outcome) -> Settled {
-        let wait = ladder(self.view.connection, self.failures).max(at_least.unwrap_or_default());
+        let wait = ladder(self.view.account, self.failures).max(at_least.unwrap_or_default());
         let next_at = Some(after(self.view.now, wait));
         if self.view.in_doubt {
             let standing = self.standing(State::InDoubt, Reason::AnswerLost);
@@ -171,7 +171,7 @@ impl Next<'_> {
         } else {
             Some(after(
                 self.view.now,
-                ladder(self.view.connection, self.failures),
+                ladder(self.view.account, self.failures),
             ))
         };
         let standing = self.standing(State::InDoubt, Reason::AnswerLost);
@@ -192,7 +192,7 @@ impl Next<'_> {
         outcome: Outcome,
         digest: [u8; seal::KEY],
     ) -> Settled {
-        let wait = ladder(self.view.connection, self.failures.max(HOURLY));
+        let wait = ladder(self.view.account, self.failures.max(HOURLY));
         let next_at = Some(after(self.view.now, wait));
         let outcome = (!self.view.in_doubt).then_some(outcome);
         let standing = self.standing(state, reason);
@@ -253,7 +253,7 @@ impl Next<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Name, OAuth};
+    use crate::config::{Account, Name, OAuth};
     use crate::oauth::testing::oauth;
     use crate::oauth::vault::Credential;
     use crate::secret::Secret;
@@ -276,7 +276,7 @@ mod tests {
 
     /// Settles `ending` for a connection whose access token ends in 15 s.
     fn settled(oauth: &OAuth, before: &Standing, in_doubt: bool, ending: &Ending) -> Settled {
-        let connection = Name::parse("exact").unwrap();
+        let account = Account::of(&Name::parse("exact").unwrap());
         let credential = Credential {
             generation: 1,
             access_token: Secret::from("a"),
@@ -288,7 +288,7 @@ mod tests {
             scope: None,
         };
         let view = View {
-            connection: &connection,
+            account: &account,
             oauth,
             credential: Some(&credential),
             standing: before,

@@ -24,7 +24,7 @@ pub use glance::glance;
 use super::grant::Tokens;
 use super::rescue::Rescue;
 use super::standing::{Reason, Standing};
-use crate::config::Name;
+use crate::config::Account;
 use crate::remedy::Remedy;
 use crate::seal::{self, RootKey};
 use crate::secret::Secret;
@@ -34,8 +34,6 @@ use crate::store::{self, Store, Tx};
 const FIRST_KEY: u32 = 1;
 /// The fact that names the vault.
 const VAULT_ID: &str = "vault_id";
-/// The account of a connection that has only one.
-const ACCOUNT: &str = "";
 
 /// Why the vault could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -55,18 +53,18 @@ pub enum Error {
         what: String,
     },
     /// A sealed value of one connection cannot be opened, under a key that is right.
-    #[error("the sealed {column} of connection `{connection}` cannot be opened")]
+    #[error("the sealed {column} of connection `{account}` cannot be opened")]
     Unreadable {
-        /// The connection.
-        connection: String,
+        /// Whose.
+        account: Account,
         /// The value.
         column: &'static str,
     },
     /// Somebody else stored a newer credential meanwhile.
-    #[error("connection `{connection}` has a newer credential")]
+    #[error("connection `{account}` has a newer credential")]
     Conflict {
-        /// The connection.
-        connection: String,
+        /// Whose.
+        account: Account,
     },
     /// The disk for an answer could not be reserved or used.
     #[error("could not use `{}`", path.display())]
@@ -174,23 +172,23 @@ impl Vault {
         })
     }
 
-    /// Returns what is known of `connection`.
-    pub(super) async fn load(&self, connection: &Name) -> Result<Option<Credential>, Error> {
-        let (keys, connection) = (Arc::clone(&self.keys), connection.clone());
+    /// Returns what is known of `account`.
+    pub(super) async fn load(&self, account: &Account) -> Result<Option<Credential>, Error> {
+        let (keys, account) = (Arc::clone(&self.keys), account.clone());
         self.store
-            .read(move |conn| keys.credential(conn, connection.as_str()))
+            .read(move |conn| keys.credential(conn, &account))
             .await
     }
 
     /// Returns the refresh token of one generation, to be spent.
     pub(super) async fn refresh_token(
         &self,
-        connection: &Name,
+        account: &Account,
         generation: u64,
     ) -> Result<Option<Secret>, Error> {
-        let (keys, connection) = (Arc::clone(&self.keys), connection.clone());
+        let (keys, account) = (Arc::clone(&self.keys), account.clone());
         self.store
-            .read(move |conn| keys.refresh_token(conn, connection.as_str(), generation))
+            .read(move |conn| keys.refresh_token(conn, &account, generation))
             .await
     }
 
@@ -213,30 +211,32 @@ impl Vault {
         self.store
             .write(move |tx| {
                 let credential = keys.put(tx, &attempt, tokens)?;
-                let connection = attempt.connection.as_str();
+                let account = &attempt.account;
                 attempts::close_committed(tx, &attempt, at)?;
-                let before = states::read(tx, connection)?;
+                let before = states::read(tx, account)?;
                 let standing = before.map_or_else(|| Standing::ok(at), |before| before.renewed(at));
-                states::write(tx, connection, &standing)?;
-                credentials::drop_unused_keys(tx, connection)?;
+                states::write(tx, account, &standing)?;
+                credentials::drop_unused_keys(tx, account)?;
                 Ok(credential)
             })
             .await
     }
 
-    /// Erases everything of `connection`, and the key that sealed it.
-    pub(super) async fn erase(&self, connection: &Name, at: Timestamp) -> Result<(), Error> {
-        let name = connection.clone();
+    /// Erases everything of `account`, and the key that sealed it.
+    pub(super) async fn erase(&self, account: &Account, at: Timestamp) -> Result<(), Error> {
+        let account = account.clone();
         let attempts = self
             .store
             .write(move |tx| {
-                let connection = name.as_str();
-                tx.prepare_cached("DELETE FROM credentials WHERE connection = ?1")?
-                    .execute([connection])?;
-                let attempts = attempts::supersede(tx, connection, at)?;
-                credentials::drop_unused_keys(tx, connection)?;
+                let account = &account;
+                tx.prepare_cached(
+                    "DELETE FROM credentials WHERE connection = ?1 AND account = ?2",
+                )?
+                .execute(account.row())?;
+                let attempts = attempts::supersede(tx, account, at)?;
+                credentials::drop_unused_keys(tx, account)?;
                 let standing = Standing::needs_login(Reason::LoggedOut, None, at);
-                states::write(tx, connection, &standing)?;
+                states::write(tx, account, &standing)?;
                 Ok::<_, Error>(attempts)
             })
             .await?;
@@ -323,9 +323,9 @@ impl Keys {
     }
 }
 
-fn unreadable(connection: &str, column: &'static str) -> Error {
+fn unreadable(account: &Account, column: &'static str) -> Error {
     Error::Unreadable {
-        connection: connection.to_owned(),
+        account: account.clone(),
         column,
     }
 }

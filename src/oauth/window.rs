@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::standing::{Reason, Standing, State};
 use super::vault::Credential;
 use crate::clock::{after, until};
-use crate::config::{Grant, Name, OAuth, RefreshPolicy, RetryInDoubt};
+use crate::config::{Account, Grant, OAuth, RefreshPolicy, RetryInDoubt};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -48,7 +48,7 @@ const LADDER: [Duration; 6] = [
 /// What the decisions look at.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
-    pub connection: &'a Name,
+    pub account: &'a Account,
     pub oauth: &'a OAuth,
     pub credential: Option<&'a Credential>,
     pub standing: &'a Standing,
@@ -154,7 +154,7 @@ impl View<'_> {
         let credential = self.credential?;
         let life = life(credential)?;
         let margin = (life / 10).clamp(LEAST_MARGIN, MOST_MARGIN).min(life / 2);
-        let jitter = (margin / 2).mul_f64(share(self.connection, 0));
+        let jitter = (margin / 2).mul_f64(share(self.account, 0));
         let window = self.oauth.window;
         let earliest = window
             .not_before
@@ -209,9 +209,9 @@ impl View<'_> {
 }
 
 /// Returns how long to wait after the `failures`-th failure in a row.
-pub(super) fn ladder(connection: &Name, failures: u32) -> Duration {
+pub(super) fn ladder(account: &Account, failures: u32) -> Duration {
     let rung = (failures.saturating_sub(1) as usize).min(LADDER.len() - 1);
-    LADDER[rung].mul_f64(0.8 + 0.4 * share(connection, failures))
+    LADDER[rung].mul_f64(0.8 + 0.4 * share(account, failures))
 }
 
 /// Returns the life of the access token as the server stated it.
@@ -229,9 +229,9 @@ fn apart(credential: &Credential) -> Duration {
 }
 
 /// Returns a number from 0 to 1 that is always the same for the same name and salt.
-fn share(connection: &Name, salt: u32) -> f64 {
+fn share(account: &Account, salt: u32) -> f64 {
     let digest = Sha256::new()
-        .chain_update(connection.as_str())
+        .chain_update(account.to_string())
         .chain_update(salt.to_be_bytes());
     let digest: [u8; 32] = digest.finalize().into();
     let [first, second, ..] = digest;
@@ -241,7 +241,7 @@ fn share(connection: &Name, salt: u32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RefreshWindow;
+    use crate::config::{Name, RefreshWindow};
     use crate::oauth::testing::oauth;
     use crate::secret::Secret;
 
@@ -287,10 +287,10 @@ mod tests {
         second: i64,
         ask: impl Fn(View<'_>) -> T,
     ) -> T {
-        let connection = Name::parse("exact").unwrap();
+        let account = Account::of(&Name::parse("exact").unwrap());
         let standing = Standing::ok(at(0));
         ask(View {
-            connection: &connection,
+            account: &account,
             oauth,
             credential: Some(credential),
             standing: &standing,
@@ -376,12 +376,12 @@ mod tests {
 
     #[test]
     fn a_doubtful_refresh_token_rests_while_the_access_token_lives() {
-        let connection = Name::parse("exact").unwrap();
+        let account = Account::of(&Name::parse("exact").unwrap());
         let (standing, credential) = (Standing::ok(at(0)), credential(Some(600)));
         let mut oauth = exact();
         let allowed_at = |oauth: &OAuth, refused| {
             let view = View {
-                connection: &connection,
+                account: &account,
                 oauth,
                 credential: Some(&credential),
                 standing: &standing,
@@ -427,7 +427,7 @@ mod tests {
 
     #[test]
     fn waits_grow_to_an_hour_and_differ_by_name() {
-        let (a, b) = (Name::parse("a").unwrap(), Name::parse("b").unwrap());
+        let [a, b] = ["a", "b"].map(|name| Account::of(&Name::parse(name).unwrap()));
         for (failures, minutes) in [(1, 1), (2, 2), (3, 5), (4, 10), (5, 30), (6, 60), (99, 60)] {
             let wait = ladder(&a, failures).as_secs_f64() / 60.0;
             let expected = f64::from(minutes);

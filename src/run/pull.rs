@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 
 use super::reach::{Reach, Step};
 use super::{Error, Event, Inner, Told};
-use crate::config::{Connection, Flow};
+use crate::config::{Account, Connection, Flow};
 use crate::fetch::{self, Pages, Start, Waiting, World};
 use crate::http::Authorization;
 use crate::oauth::AccessToken;
@@ -163,8 +163,8 @@ impl<'a> Pull<'a> {
         pages: &mut Pages,
         told: &(dyn Fn(Waiting) + Send + Sync),
     ) -> Result<Option<Page>, Error> {
-        let connection = &self.connection.name;
-        let token = self.house.keeper.authorization(connection).await?;
+        let account = &Account::of(&self.connection.name);
+        let token = self.house.keeper.authorization(account).await?;
         let first = self.ask(pages, token.as_ref(), told).await;
         let (Err(fetch::Error::Unauthorized { .. }), Some(token)) = (&first, &token) else {
             return Ok(first?);
@@ -172,7 +172,7 @@ impl<'a> Pull<'a> {
         let newer = self
             .house
             .keeper
-            .rejected(connection, token.generation)
+            .rejected(account, token.generation)
             .await?;
         Ok(self.ask(pages, Some(&newer), told).await?)
     }

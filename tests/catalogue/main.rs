@@ -19,7 +19,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use support::{Asked, Scripted, TempHouse, answer};
 use tidegate::clock::{Clock, SimClock};
-use tidegate::config::{self, Access, Name};
+use tidegate::config::{self, Access, Account, Name};
 use tidegate::http;
 use tidegate::oauth::{AccessToken, Keeper, State};
 use tidegate::seal::RootKey;
@@ -79,7 +79,7 @@ impl House {
 
     /// Signs in; returns where the person was sent.
     async fn sign_in(&self) -> (Url, bool) {
-        let start = self.keeper.begin_login(&self.name).unwrap();
+        let start = self.keeper.begin_login(&Account::of(&self.name)).unwrap();
         let query = pairs(start.authorize_url.query().unwrap().as_bytes());
         let back = format!("{}?code=c%21d&state={}", start.redirect_uri, query["state"]);
         let done = self.keeper.finish_login(&start.id, &back).await;
@@ -87,7 +87,11 @@ impl House {
     }
 
     async fn token(&self) -> Option<AccessToken> {
-        self.keeper.authorization(&self.name).await.ok().flatten()
+        self.keeper
+            .authorization(&Account::of(&self.name))
+            .await
+            .ok()
+            .flatten()
     }
 
     fn now(&self) -> Timestamp {
@@ -180,7 +184,10 @@ async fn check(play: &Play) {
     let token = house.token().await.unwrap();
     if let Then::KeepsInSilence = play.then {
         assert_eq!(token.expires_at, None, "{name}");
-        let refused = house.keeper.rejected(&house.name, token.generation).await;
+        let refused = house
+            .keeper
+            .rejected(&Account::of(&house.name), token.generation)
+            .await;
         assert!(refused.is_ok(), "{name}: {refused:?}");
     }
     assert_eq!(house.server.asked().len(), 3, "{name}");

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::config::{Auth, Name, OAuth, SecretError};
+use crate::config::{Account, Auth, OAuth, SecretError};
 use crate::oauth::standing::{Reason, Standing, State};
 use crate::oauth::vault::{Attempt, Credential};
 use crate::oauth::window::View;
@@ -15,7 +15,7 @@ use crate::secret::Secret;
 
 /// One connection.
 pub(super) struct Entry {
-    pub(super) name: Name,
+    pub(super) account: Account,
     pub(super) auth: Auth,
     /// A digest of the configuration the server sees.
     pub(super) digest: [u8; seal::KEY],
@@ -93,7 +93,7 @@ impl Entry {
 
     pub(super) fn view<'a>(&'a self, oauth: &'a OAuth, live: &'a Live, now: Timestamp) -> View<'a> {
         View {
-            connection: &self.name,
+            account: &self.account,
             oauth,
             credential: live.credential.as_ref(),
             standing: &live.standing,
@@ -113,7 +113,7 @@ impl Entry {
 
     pub(super) fn secret_error(&self, what: &'static str, source: SecretError) -> Error {
         Error::Secret {
-            connection: self.name.clone(),
+            account: self.account.clone(),
             what,
             source,
         }
@@ -127,7 +127,7 @@ impl Entry {
             detail,
             ..
         } = &live.standing;
-        Error::of_state(&self.name, *state, *reason, detail.clone(), next_at)
+        Error::of_state(&self.account, *state, *reason, detail.clone(), next_at)
     }
 
     /// Returns true if nothing but a missing secret held the connection back, and now it is there.
@@ -146,7 +146,8 @@ impl Entry {
         let credential = live.credential.as_ref();
         let is_flying = live.under_way().is_some();
         Health {
-            connection: self.name.clone(),
+            connection: self.account.connection.clone(),
+            account: self.account.name.clone(),
             state: if is_flying {
                 State::Refreshing
             } else {

@@ -155,14 +155,14 @@ impl Inner {
         if matches!(oauth.grant, Grant::ClientCredentials) {
             return Some((secret, Material::ClientCredentials));
         }
-        match self.vault.refresh_token(&entry.name, generation?).await {
+        match self.vault.refresh_token(&entry.account, generation?).await {
             Ok(Some(token)) => Some((secret, Material::Refresh(token))),
             Ok(None) => {
                 self.look_into_vault(entry, oauth).await;
                 None
             }
             Err(error @ vault::Error::Unreadable { .. }) => {
-                tracing::error!(connection = %entry.name, %error, "a sealed refresh token cannot be opened");
+                tracing::error!(connection = %entry.account, %error, "a sealed refresh token cannot be opened");
                 entry.live().standing = start::unreadable(&error, self.clock.now());
                 None
             }
@@ -186,10 +186,8 @@ impl Inner {
         let written = match (doubt, material) {
             (Some(attempt), _) => self.vault.again(&attempt, at).await,
             (None, Material::Refresh(token)) => {
-                let parts = [
-                    entry.name.as_str().as_bytes(),
-                    token.expose_secret().as_bytes(),
-                ];
+                let account = entry.account.to_string();
+                let parts = [account.as_bytes(), token.expose_secret().as_bytes()];
                 let fingerprint = Some(self.vault.fingerprint(&parts));
                 self.begin(entry, Kind::Refresh, generation, fingerprint)
                     .await
@@ -221,10 +219,10 @@ impl Inner {
         fingerprint: Option<[u8; crate::seal::KEY]>,
     ) -> Result<Attempt, vault::Error> {
         let at = self.clock.now();
-        let connection = entry.name.clone();
+        let account = entry.account.clone();
         self.vault
             .begin(Intent {
-                connection,
+                account,
                 kind,
                 generation,
                 fingerprint,
@@ -265,7 +263,7 @@ impl Inner {
                 let landing = self.store(entry, attempt, &tokens, is_kept).await;
                 if let Landing::Committed(credential) = &landing {
                     tracing::info!(
-                        connection = %entry.name,
+                        connection = %entry.account,
                         attempt = attempt.id,
                         generation = credential.generation,
                         kind = attempt.kind.as_str(),
@@ -273,7 +271,7 @@ impl Inner {
                         "got a new access token"
                     );
                     if let Some(assumed) = tokens.assumed {
-                        tracing::warn!(connection = %entry.name, "{assumed}");
+                        tracing::warn!(connection = %entry.account, "{assumed}");
                     }
                 }
                 landing
@@ -294,7 +292,7 @@ impl Inner {
         if let Err(error) = &kept {
             // The commit that follows may still succeed.
             tracing::error!(
-                connection = %attempt.connection, attempt = attempt.id, %error,
+                connection = %attempt.account, attempt = attempt.id, %error,
                 "could not keep the answer of a token endpoint on disk"
             );
         }
@@ -324,7 +322,7 @@ impl Inner {
                 }
                 Err(error @ vault::Error::Conflict { .. }) => {
                     tracing::error!(
-                        connection = %entry.name, attempt = attempt.id, %error,
+                        connection = %entry.account, attempt = attempt.id, %error,
                         "new tokens came too late, and are set aside"
                     );
                     let set_aside = self.vault.set_aside(attempt, now).await;
@@ -337,7 +335,7 @@ impl Inner {
                 Err(error) => {
                     let detail = with_causes(&error);
                     tracing::error!(
-                        connection = %entry.name, attempt = attempt.id, error = detail,
+                        connection = %entry.account, attempt = attempt.id, error = detail,
                         "NEW TOKENS ARE IN HAND BUT COULD NOT BE STORED; trying again until they are"
                     );
                     entry.hold_up(detail);
@@ -409,7 +407,7 @@ impl Inner {
     /// the vault's change and ours.
     async fn look_into_vault(&self, entry: &Entry, oauth: &OAuth) {
         let now = self.clock.now();
-        let name = &entry.name;
+        let name = &entry.account;
         match start::recovered(&self.vault, name, oauth, entry.digest, now).await {
             Ok(found) => entry.live().take(found),
             Err(error) => self.hold_off(entry, Reason::VaultUnwritable, &error),
@@ -420,7 +418,7 @@ impl Inner {
     /// a new process may look at once.
     fn hold_off(&self, entry: &Entry, reason: Reason, error: &dyn std::error::Error) {
         let detail = with_causes(error);
-        tracing::error!(connection = %entry.name, error = detail, "nothing was sent to the token endpoint");
+        tracing::error!(connection = %entry.account, error = detail, "nothing was sent to the token endpoint");
         let now = self.clock.now();
         let mut live = entry.live();
         live.standing = Standing {
@@ -441,7 +439,7 @@ impl Inner {
     pub(super) fn cope<T>(&self, attempt: &Attempt, result: Result<T, vault::Error>) {
         if let Err(error) = result {
             tracing::warn!(
-                connection = %attempt.connection,
+                connection = %attempt.account,
                 attempt = attempt.id,
                 error = with_causes(&error),
                 "could not tidy up after an exchange"
@@ -455,7 +453,7 @@ fn tell(entry: &Entry, attempt: &Attempt, standing: &Standing) {
     let reason = standing.reason.map(Reason::as_str);
     let detail = standing.detail.as_deref();
     let next_at = standing.next_at.map(tracing::field::display);
-    let connection = &entry.name;
+    let connection = &entry.account;
     let (attempt, generation) = (attempt.id, attempt.generation);
     match standing.state {
         State::Ok | State::Refreshing => tracing::info!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Inner;
 use super::entry::Entry;
 use super::flight::Landing;
-use crate::config::Name;
+use crate::config::Account;
 use crate::oauth::grant::{Class, Question};
 use crate::oauth::login::{self, LoginDone, Pending};
 use crate::oauth::settle::Ending;
@@ -31,13 +31,13 @@ impl Inner {
             secret: secret.as_ref(),
             ask: pending.ask(&code),
         };
-        let connection = entry.name.clone();
+        let account = entry.account.clone();
         let ending = match self.exchange(entry, &attempt, &question).await {
-            Landing::Committed(credential) => return Ok(done(connection, &credential)),
-            Landing::Stranded => return Err(login::Error::Stranded { connection }.into()),
+            Landing::Committed(credential) => return Ok(done(account, &credential)),
+            Landing::Stranded => return Err(login::Error::Stranded { account }.into()),
             Landing::Empty(ending) => ending,
         };
-        let (outcome, error) = refused_login(connection, &ending);
+        let (outcome, error) = refused_login(account, &ending);
         let now = self.clock.now();
         let detail = Some(ending.detail());
         let closed = self.vault.close(&attempt, outcome, detail, None, now).await;
@@ -46,9 +46,10 @@ impl Inner {
     }
 }
 
-fn done(connection: Name, credential: &Credential) -> LoginDone {
+fn done(account: Account, credential: &Credential) -> LoginDone {
     LoginDone {
-        connection,
+        connection: account.connection,
+        account: account.name,
         generation: credential.generation,
         expires_at: credential.expires_at,
         refresh_expires_at: credential.refresh_expires_at,
@@ -58,39 +59,36 @@ fn done(connection: Name, credential: &Credential) -> LoginDone {
 }
 
 /// Says how the attempt of a login ended, and what its person is told. A code is never sent twice.
-fn refused_login(connection: Name, ending: &Ending) -> (Outcome, login::Error) {
+fn refused_login(account: Account, ending: &Ending) -> (Outcome, login::Error) {
     let detail = ending.detail();
     let refusal = match ending {
         Ending::NotSent(_) => {
-            return (
-                Outcome::NotSent,
-                login::Error::NotSent { connection, detail },
-            );
+            return (Outcome::NotSent, login::Error::NotSent { account, detail });
         }
-        Ending::Lost(_) => return (Outcome::Lost, login::Error::Lost { connection, detail }),
+        Ending::Lost(_) => return (Outcome::Lost, login::Error::Lost { account, detail }),
         Ending::Refused(refusal) => refusal,
     };
     match refusal.class {
-        Class::InDoubt => (Outcome::Lost, login::Error::Lost { connection, detail }),
+        Class::InDoubt => (Outcome::Lost, login::Error::Lost { account, detail }),
         Class::Configuration => (
             Outcome::Configuration,
-            login::Error::ClientRejected { connection, detail },
+            login::Error::ClientRejected { account, detail },
         ),
         Class::TooEarly => (
             Outcome::TooEarly,
-            login::Error::CodeRefused { connection, detail },
+            login::Error::CodeRefused { account, detail },
         ),
         Class::Transient { .. } => (
             Outcome::Transient,
-            login::Error::CodeRefused { connection, detail },
+            login::Error::CodeRefused { account, detail },
         ),
         Class::DeadGrant => (
             Outcome::Refused,
-            login::Error::CodeRefused { connection, detail },
+            login::Error::CodeRefused { account, detail },
         ),
         Class::Unclassified => (
             Outcome::Unclassified,
-            login::Error::CodeRefused { connection, detail },
+            login::Error::CodeRefused { account, detail },
         ),
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::entry::{Entry, Live};
 use super::{Inner, Keeper, PER_SERVER};
 use crate::clock::SharedClock;
-use crate::config::{Auth, BodyFormat, ClientAuth, Connection, Name, OAuth};
+use crate::config::{Account, Auth, BodyFormat, ClientAuth, Connection, Name, OAuth};
 use crate::http;
 use crate::oauth::Error;
 use crate::oauth::grant::{self, Reading};
@@ -35,14 +35,15 @@ pub(super) async fn open(
     let mut entries = BTreeMap::new();
     let mut servers = BTreeMap::new();
     for (name, connection) in connections {
-        let entry = entry(&vault, name, &connection.auth, now).await?;
+        let account = Account::of(name);
+        let entry = entry(&vault, &account, &connection.auth, now).await?;
         if let Some(oauth) = entry.oauth() {
             let origin = oauth.token_url.origin().ascii_serialization();
             servers
                 .entry(origin)
                 .or_insert_with(|| Arc::new(Semaphore::new(PER_SERVER)));
         }
-        entries.insert(name.clone(), Arc::new(entry));
+        entries.insert(account, Arc::new(entry));
     }
     vault.sweep(now).await?;
     let inner = Inner {
@@ -71,7 +72,12 @@ pub(super) fn unreadable(error: &vault::Error, at: Timestamp) -> Standing {
     }
 }
 
-async fn entry(vault: &Vault, name: &Name, auth: &Auth, now: Timestamp) -> Result<Entry, Error> {
+async fn entry(
+    vault: &Vault,
+    account: &Account,
+    auth: &Auth,
+    now: Timestamp,
+) -> Result<Entry, Error> {
     let live = Live {
         credential: None,
         standing: Standing::ok(now),
@@ -79,7 +85,7 @@ async fn entry(vault: &Vault, name: &Name, auth: &Auth, now: Timestamp) -> Resul
         flight: None,
     };
     let mut entry = Entry {
-        name: name.clone(),
+        account: account.clone(),
         auth: auth.clone(),
         digest: [0; seal::KEY],
         turn: tokio::sync::Mutex::default(),
@@ -89,10 +95,10 @@ async fn entry(vault: &Vault, name: &Name, auth: &Auth, now: Timestamp) -> Resul
         return Ok(entry);
     };
     entry.digest = digest(vault, oauth);
-    match recovered(vault, name, oauth, entry.digest, now).await {
+    match recovered(vault, account, oauth, entry.digest, now).await {
         Ok(live) => entry.live = Mutex::new(live),
         Err(error @ vault::Error::Unreadable { .. }) => {
-            tracing::error!(connection = %name, %error, "a sealed credential cannot be opened");
+            tracing::error!(connection = %account, %error, "a sealed credential cannot be opened");
             entry.live().standing = unreadable(&error, now);
         }
         Err(error) => return Err(error.into()),
@@ -103,15 +109,15 @@ async fn entry(vault: &Vault, name: &Name, auth: &Auth, now: Timestamp) -> Resul
 /// Loads a connection, commits what a crash left on disk, and marks what it left in doubt.
 pub(super) async fn recovered(
     vault: &Vault,
-    name: &Name,
+    account: &Account,
     oauth: &OAuth,
     digest: [u8; seal::KEY],
     now: Timestamp,
 ) -> Result<Live, vault::Error> {
-    let mut credential = vault.load(name).await?;
+    let mut credential = vault.load(account).await?;
     let mut doubts = Vec::new();
     let mut has_recovered = false;
-    for attempt in vault.left_open(name).await? {
+    for attempt in vault.left_open(account).await? {
         match replay(vault, oauth, &attempt, credential.as_ref(), now).await? {
             Replayed::Committed(recovered) => {
                 credential = Some(recovered);
@@ -121,7 +127,7 @@ pub(super) async fn recovered(
             Replayed::Closed => {}
         }
     }
-    let known = vault.standing(name).await?;
+    let known = vault.standing(account).await?;
     let mut standing = match (&credential, known) {
         // The configuration that was rejected is not the present one.
         (_, Some(known)) if known.rejected.is_some_and(|rejected| rejected != digest) => {
@@ -159,7 +165,7 @@ async fn replay(
     present: Option<&Credential>,
     now: Timestamp,
 ) -> Result<Replayed, vault::Error> {
-    let (connection, id) = (&attempt.connection, attempt.id);
+    let (connection, id) = (&attempt.account, attempt.id);
     if let Some(body) = vault.kept_answer(attempt).await? {
         let answer = http::Answer {
             // Only the answers of successes are kept.
@@ -214,7 +220,7 @@ async fn mark(
         since: attempt.tried_at,
         ..Standing::ok(now)
     };
-    let (connection, id) = (&attempt.connection, attempt.id);
+    let (connection, id) = (&attempt.account, attempt.id);
     tracing::warn!(%connection, attempt = id, generation = attempt.generation, "a refresh was cut short; its refresh token may be spent");
     vault.doubt(&attempt, standing.clone()).await?;
     Ok(attempt)

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use super::Keeper;
 use crate::clock::SimClock;
 use crate::config::{
-    Auth, Connection, ErrorRule, Grant, Meaning, Name, OAuth, RefreshPolicy, RefreshWindow,
-    RetryInDoubt,
+    Account, Auth, Connection, ErrorRule, Grant, Meaning, Name, OAuth, RefreshPolicy,
+    RefreshWindow, RetryInDoubt,
 };
 use crate::http;
 use crate::oauth::testing::{LeapClock, Reply, Server, oauth};
@@ -31,6 +31,10 @@ struct House {
 
 fn name() -> Name {
     Name::parse("exact").unwrap()
+}
+
+fn account() -> Account {
+    Account::of(&name())
 }
 
 impl House {
@@ -106,9 +110,9 @@ impl House {
     /// Returns generation and refresh token as the vault has them.
     async fn stored(&self) -> (u64, String) {
         let vault = self.vault().await;
-        let generation = vault.load(&name()).await.unwrap().unwrap().generation;
+        let generation = vault.load(&account()).await.unwrap().unwrap().generation;
         let token = vault
-            .refresh_token(&name(), generation)
+            .refresh_token(&account(), generation)
             .await
             .unwrap()
             .unwrap();
@@ -145,7 +149,7 @@ impl House {
         let vault = self.vault().await;
         let at = crate::clock::Clock::now(&self.clock);
         let intent = Intent {
-            connection: name(),
+            account: account(),
             kind,
             generation: None,
             fingerprint: None,
@@ -157,7 +161,7 @@ impl House {
 }
 
 async fn sign_in(keeper: &Keeper) -> Result<super::LoginDone, Error> {
-    let start = keeper.begin_login(&name())?;
+    let start = keeper.begin_login(&account())?;
     let (_, state) = start
         .authorize_url
         .query_pairs()
@@ -168,7 +172,7 @@ async fn sign_in(keeper: &Keeper) -> Result<super::LoginDone, Error> {
 }
 
 async fn token(keeper: &Keeper) -> Result<String, Error> {
-    let token = keeper.authorization(&name()).await?.unwrap();
+    let token = keeper.authorization(&account()).await?.unwrap();
     Ok(token.token.expose_secret().to_owned())
 }
 
@@ -229,7 +233,7 @@ async fn promise_fifty_callers_make_one_request() {
                 match number % 2 {
                     0 => token(&keeper).await,
                     _ => {
-                        let token = keeper.rejected(&name(), 1).await?;
+                        let token = keeper.rejected(&account(), 1).await?;
                         Ok(token.token.expose_secret().to_owned())
                     }
                 }
@@ -557,18 +561,18 @@ async fn a_kill_after_the_server_rotated_needs_a_login_and_says_why() {
 async fn a_refused_access_token_brings_one_refresh_and_a_brand_new_one_none() {
     let house = House::new().await;
     let keeper = house.signed_in().await;
-    let refused = keeper.rejected(&name(), 1).await.unwrap_err();
+    let refused = keeper.rejected(&account(), 1).await.unwrap_err();
     assert!(matches!(refused, Error::AccessRefused { .. }));
     house.advance(120);
-    let newer = keeper.rejected(&name(), 1).await.unwrap();
+    let newer = keeper.rejected(&account(), 1).await.unwrap();
     assert_eq!(newer.generation, 2);
-    assert_eq!(keeper.rejected(&name(), 1).await.unwrap().generation, 2);
+    assert_eq!(keeper.rejected(&account(), 1).await.unwrap().generation, 2);
     assert_eq!(house.server.requests().len(), 2);
 
     let house = House::exact().await;
     let keeper = house.signed_in().await;
     house.advance(120);
-    let early = keeper.rejected(&name(), 1).await.unwrap_err();
+    let early = keeper.rejected(&account(), 1).await.unwrap_err();
     let next_at = early.next_at().unwrap();
     assert_eq!(next_at.to_string(), "2025-03-02T06:09:30Z");
     assert_eq!(house.server.requests().len(), 1);
@@ -602,7 +606,7 @@ async fn a_failed_login_leaves_the_credential_that_was_there() {
     assert_eq!(house.rescue_files(), 0);
     assert_eq!(house.stored().await, (1, "CANARY-r1".to_owned()));
 
-    let start = keeper.begin_login(&name()).unwrap();
+    let start = keeper.begin_login(&account()).unwrap();
     let stranger = keeper
         .finish_login(&start.id, "https://t/?code=c&state=s")
         .await;
@@ -610,7 +614,7 @@ async fn a_failed_login_leaves_the_credential_that_was_there() {
     keeper.finish_login(&start.id, "c%21").await.unwrap();
     let again = keeper.finish_login(&start.id, "c%21").await.unwrap_err();
     assert!(again.to_string().contains("was finished"), "{again}");
-    let start = keeper.begin_login(&name()).unwrap();
+    let start = keeper.begin_login(&account()).unwrap();
     house.advance(600);
     keeper.finish_login(&start.id, "c%21").await.unwrap_err();
 }
@@ -652,7 +656,7 @@ async fn signing_out_forgets_and_nobody_signed_in_is_said_so() {
         "connection `exact` needs a login: nobody has signed in yet"
     );
     sign_in(&keeper).await.unwrap();
-    keeper.logout(&name()).await.unwrap();
+    keeper.logout(&account()).await.unwrap();
     for keeper in [keeper, house.open().await] {
         let out = token(&keeper).await.unwrap_err();
         assert!(
@@ -822,7 +826,7 @@ async fn promise_no_secret_reaches_a_log_an_error_or_a_file() {
     sign_in(&keeper).await.unwrap();
     shown.push(format!(
         "{:?}",
-        keeper.authorization(&name()).await.unwrap()
+        keeper.authorization(&account()).await.unwrap()
     ));
     house.cut_short(Kind::Refresh).await;
     shown.push(String::from_utf8(log.0.lock().unwrap().clone()).unwrap());

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::credentials::drop_unused_keys;
-use super::{ACCOUNT, Error, Keys, Vault, states, unreadable};
-use crate::config::Name;
+use super::{Error, Keys, Vault, states, unreadable};
+use crate::config::Account;
 use crate::oauth::rescue::Rescue;
 use crate::oauth::standing::Standing;
 use crate::seal::{self, DataKey, Place};
@@ -77,7 +77,7 @@ impl Outcome {
 
 /// What is about to be sent.
 pub(in crate::oauth) struct Intent {
-    pub connection: Name,
+    pub account: Account,
     pub kind: Kind,
     /// The generation to be spent; a login and a client's own grant build on whatever is there.
     pub generation: Option<u64>,
@@ -90,7 +90,7 @@ pub(in crate::oauth) struct Intent {
 #[derive(Clone)]
 pub(in crate::oauth) struct Attempt {
     pub id: i64,
-    pub connection: Name,
+    pub account: Account,
     pub kind: Kind,
     /// The generation being spent.
     pub generation: u64,
@@ -140,7 +140,7 @@ impl Vault {
                     .execute(params![attempt.id, at.to_string()])?;
                 if written != 1 {
                     return Err(Error::Conflict {
-                        connection: attempt.connection.to_string(),
+                        account: attempt.account.clone(),
                     });
                 }
                 rescue
@@ -172,7 +172,7 @@ impl Vault {
                     standing.written_at.to_string(),
                     standing.detail
                 ])?;
-                states::write(tx, attempt.connection.as_str(), &standing)
+                states::write(tx, &attempt.account, &standing)
             })
             .await
     }
@@ -192,9 +192,9 @@ impl Vault {
         self.store
             .write(move |tx| {
                 end(tx, closed.id, outcome.as_str(), detail.as_deref(), at)?;
-                drop_unused_keys(tx, closed.connection.as_str())?;
+                drop_unused_keys(tx, &closed.account)?;
                 match standing {
-                    Some(standing) => states::write(tx, closed.connection.as_str(), &standing),
+                    Some(standing) => states::write(tx, &closed.account, &standing),
                     None => Ok(()),
                 }
             })
@@ -202,14 +202,14 @@ impl Vault {
         self.discard(attempt.id).await
     }
 
-    /// Returns the attempts of `connection` that no definite answer has closed, oldest first.
+    /// Returns the attempts of `account` that no definite answer has closed, oldest first.
     pub(in crate::oauth) async fn left_open(
         &self,
-        connection: &Name,
+        account: &Account,
     ) -> Result<Vec<Attempt>, Error> {
-        let (keys, connection) = (self.keys.clone(), connection.clone());
+        let (keys, account) = (self.keys.clone(), account.clone());
         self.store
-            .read(move |conn| keys.left_open(conn, &connection))
+            .read(move |conn| keys.left_open(conn, &account))
             .await
     }
 
@@ -290,31 +290,32 @@ impl Vault {
 
 impl Keys {
     fn begin(&self, tx: &Tx<'_>, intent: Intent) -> Result<Attempt, Error> {
-        let connection = intent.connection.as_str();
+        let account = &intent.account;
+        let [connection, name] = account.row();
         let present: Option<(i64, u32)> = tx
             .prepare_cached(
                 "SELECT generation, data_key FROM credentials WHERE connection = ?1 AND account = ?2",
             )?
-            .query_row([connection, ACCOUNT], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row(account.row(), |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let generation = match present {
             Some((generation, _)) => generation.cast_unsigned(),
-            None => highest(tx, connection)?,
+            None => highest(tx, account)?,
         };
         if intent.generation.is_some_and(|spent| spent != generation) {
             return Err(Error::Conflict {
-                connection: connection.to_owned(),
+                account: account.clone(),
             });
         }
         let key = match (present, intent.kind) {
-            (Some((_, id)), Kind::Refresh) => self.data_key(tx, connection, id)?,
-            (Some((_, id)), Kind::ClientCredentials) => match self.data_key(tx, connection, id) {
+            (Some((_, id)), Kind::Refresh) => self.data_key(tx, account, id)?,
+            (Some((_, id)), Kind::ClientCredentials) => match self.data_key(tx, account, id) {
                 // What cannot be opened is replaced: nothing is lost with it.
-                Err(Error::Unreadable { .. }) => self.new_data_key(tx, connection, intent.at)?,
+                Err(Error::Unreadable { .. }) => self.new_data_key(tx, account, intent.at)?,
                 key => key?,
             },
             // A login starts with a key of its own, and so ends what older ones have sealed.
-            (None, _) | (_, Kind::Code) => self.new_data_key(tx, connection, intent.at)?,
+            (None, _) | (_, Kind::Code) => self.new_data_key(tx, account, intent.at)?,
         };
         tx.prepare_cached(
             "INSERT INTO refreshes (connection, account, kind, generation, data_key, fingerprint,
@@ -323,7 +324,7 @@ impl Keys {
         )?
         .execute(params![
             connection,
-            ACCOUNT,
+            name,
             intent.kind.as_str(),
             generation.cast_signed(),
             key.id(),
@@ -335,7 +336,7 @@ impl Keys {
             .execute([id - i64::from(KEPT)])?;
         Ok(Attempt {
             id,
-            connection: intent.connection,
+            account: intent.account,
             kind: intent.kind,
             generation,
             tries: 1,
@@ -345,13 +346,13 @@ impl Keys {
         })
     }
 
-    fn left_open(&self, conn: &Connection, connection: &Name) -> Result<Vec<Attempt>, Error> {
-        let damaged = || unreadable(connection.as_str(), "attempt");
+    fn left_open(&self, conn: &Connection, account: &Account) -> Result<Vec<Attempt>, Error> {
+        let damaged = || unreadable(account, "attempt");
         let mut statement = conn.prepare_cached(
             "SELECT attempt, kind, generation, data_key, tries, tried_at, doubt_at FROM refreshes
              WHERE connection = ?1 AND account = ?2 AND ended_at IS NULL ORDER BY attempt",
         )?;
-        let mut rows = statement.query([connection.as_str(), ACCOUNT])?;
+        let mut rows = statement.query(account.row())?;
         let mut attempts = Vec::new();
         while let Some(row) = rows.next()? {
             let kind: String = row.get(1)?;
@@ -359,10 +360,10 @@ impl Keys {
             let doubt_at: Option<String> = row.get(6)?;
             attempts.push(Attempt {
                 id: row.get(0)?,
-                connection: connection.clone(),
+                account: account.clone(),
                 kind: Kind::from_word(&kind).ok_or_else(damaged)?,
                 generation: row.get::<_, i64>(2)?.cast_unsigned(),
-                key: self.data_key(conn, connection.as_str(), row.get(3)?)?,
+                key: self.data_key(conn, account, row.get(3)?)?,
                 tries: row.get(4)?,
                 tried_at: tried_at.parse().map_err(|_| damaged())?,
                 doubt_at: doubt_at
@@ -375,7 +376,7 @@ impl Keys {
     }
 
     fn answer_place<'a>(&'a self, attempt: &'a Attempt) -> Place<'a> {
-        let place = self.place(attempt.connection.as_str(), "answer", attempt.generation);
+        let place = self.place(&attempt.account, "answer", attempt.generation);
         Place {
             table: "rescue",
             ..place
@@ -386,16 +387,18 @@ impl Keys {
 /// Closes `attempt` and whatever else of its connection was open: the new credential ends it.
 pub(super) fn close_committed(tx: &Tx<'_>, attempt: &Attempt, at: Timestamp) -> Result<(), Error> {
     end(tx, attempt.id, "committed", None, at)?;
-    supersede(tx, attempt.connection.as_str(), at).map(|_| ())
+    supersede(tx, &attempt.account, at).map(|_| ())
 }
 
-/// Closes every open attempt of `connection`, and returns them.
-pub(super) fn supersede(tx: &Tx<'_>, connection: &str, at: Timestamp) -> Result<Vec<i64>, Error> {
+/// Closes every open attempt of `account`, and returns them.
+pub(super) fn supersede(tx: &Tx<'_>, account: &Account, at: Timestamp) -> Result<Vec<i64>, Error> {
     let mut statement = tx.prepare_cached(
         "UPDATE refreshes SET ended_at = ?2, outcome = 'superseded'
-         WHERE connection = ?1 AND ended_at IS NULL RETURNING attempt",
+         WHERE connection = ?1 AND account = ?3 AND ended_at IS NULL RETURNING attempt",
     )?;
-    let attempts = statement.query_map(params![connection, at.to_string()], |row| row.get(0))?;
+    let [connection, name] = account.row();
+    let attempts =
+        statement.query_map(params![connection, at.to_string(), name], |row| row.get(0))?;
     Ok(attempts.collect::<Result<_, _>>()?)
 }
 
@@ -414,14 +417,14 @@ fn end(
     Ok(())
 }
 
-/// Returns the highest generation `connection` has had, as far as its attempts tell.
-fn highest(tx: &Tx<'_>, connection: &str) -> Result<u64, Error> {
+/// Returns the highest generation `account` has had, as far as its attempts tell.
+fn highest(tx: &Tx<'_>, account: &Account) -> Result<u64, Error> {
     let highest: i64 = tx
         .prepare_cached(
             "SELECT coalesce(max(generation + 1), 0) FROM refreshes
              WHERE connection = ?1 AND account = ?2 AND outcome = 'committed'",
         )?
-        .query_row([connection, ACCOUNT], |row| row.get(0))?;
+        .query_row(account.row(), |row| row.get(0))?;
     Ok(highest.cast_unsigned())
 }
 

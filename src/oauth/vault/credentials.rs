@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{ACCOUNT, Attempt, Error, Keys, Kind, unreadable};
+use super::{Attempt, Error, Keys, Kind, unreadable};
 use crate::clock;
+use crate::config::Account;
 use crate::oauth::grant::Tokens;
 use crate::seal::{DataKey, Place};
 use crate::secret::{ExposeSecret, Secret};
@@ -28,11 +29,11 @@ pub(in crate::oauth) struct Credential {
 impl Keys {
     pub(super) fn place<'a>(
         &'a self,
-        connection: &'a str,
+        account: &'a Account,
         column: &'a str,
         generation: u64,
     ) -> Place<'a> {
-        let row = [connection, ACCOUNT];
+        let row = account.row();
         Place {
             vault: &self.vault_id,
             table: "credentials",
@@ -43,50 +44,53 @@ impl Keys {
     }
 
     /// Where a wrapped key belongs: its number stands where a credential's generation would.
-    fn key_place<'a>(&'a self, connection: &'a str, data_key: u32) -> Place<'a> {
+    fn key_place<'a>(&'a self, account: &'a Account, data_key: u32) -> Place<'a> {
         Place {
             table: "data_keys",
-            ..self.place(connection, "wrapped", data_key.into())
+            ..self.place(account, "wrapped", data_key.into())
         }
     }
 
     pub(super) fn data_key(
         &self,
         conn: &Connection,
-        connection: &str,
+        account: &Account,
         id: u32,
     ) -> Result<DataKey, Error> {
+        let [connection, name] = account.row();
         let wrapped: Option<Vec<u8>> = conn
             .prepare_cached(
-                "SELECT wrapped FROM data_keys WHERE data_key = ?1 AND connection = ?2",
+                "SELECT wrapped FROM data_keys WHERE data_key = ?1 AND connection = ?2 AND account = ?3",
             )?
-            .query_row(params![id, connection], |row| row.get(0))
+            .query_row(params![id, connection, name], |row| row.get(0))
             .optional()?;
         wrapped
             .and_then(|wrapped| {
-                let place = self.key_place(connection, id);
+                let place = self.key_place(account, id);
                 self.root.unwrap(&wrapped, self.key_id, &place, id).ok()
             })
-            .ok_or_else(|| unreadable(connection, "data key"))
+            .ok_or_else(|| unreadable(account, "data key"))
     }
 
     pub(super) fn new_data_key(
         &self,
         tx: &Tx<'_>,
-        connection: &str,
+        account: &Account,
         at: Timestamp,
     ) -> Result<DataKey, Error> {
+        let [connection, name] = account.row();
         // The number is part of the seal, so it is had first.
         tx.prepare_cached(
-            "INSERT INTO data_keys (connection, root_key, wrapped, created_at) VALUES (?1, ?2, x'', ?3)",
+            "INSERT INTO data_keys (connection, account, root_key, wrapped, created_at)
+             VALUES (?1, ?2, ?3, x'', ?4)",
         )?
-        .execute(params![connection, self.key_id, at.to_string()])?;
+        .execute(params![connection, name, self.key_id, at.to_string()])?;
         let id = u32::try_from(tx.last_insert_rowid()).map_err(|_| Error::Damaged {
             path: self.path.clone(),
             what: "too many keys".into(),
         })?;
         let key = DataKey::random(id).map_err(Error::Seal)?;
-        let place = self.key_place(connection, id);
+        let place = self.key_place(account, id);
         let wrapped = self
             .root
             .wrap(&key, self.key_id, &place)
@@ -99,16 +103,16 @@ impl Keys {
     pub(super) fn credential(
         &self,
         conn: &Connection,
-        connection: &str,
+        account: &Account,
     ) -> Result<Option<Credential>, Error> {
-        let Some((data_key, sealed, row)) = clear(conn, connection)? else {
+        let Some((data_key, sealed, row)) = clear(conn, account)? else {
             return Ok(None);
         };
         let generation = row.generation.cast_unsigned();
-        let key = self.data_key(conn, connection, data_key)?;
+        let key = self.data_key(conn, account, data_key)?;
         Ok(Some(Credential {
             generation,
-            access_token: self.unseal(&key, connection, "access_token", generation, &sealed)?,
+            access_token: self.unseal(&key, account, "access_token", generation, &sealed)?,
             has_refresh_token: row.has_refresh_token,
             issued_at: row.issued_at()?,
             expires_at: row.expires_at()?,
@@ -121,39 +125,39 @@ impl Keys {
     pub(super) fn refresh_token(
         &self,
         conn: &Connection,
-        connection: &str,
+        account: &Account,
         generation: u64,
     ) -> Result<Option<Secret>, Error> {
+        let [connection, name] = account.row();
         let row: Option<(u32, Option<Vec<u8>>)> = conn
             .prepare_cached(
                 "SELECT data_key, refresh_token FROM credentials
                  WHERE connection = ?1 AND account = ?2 AND generation = ?3",
             )?
-            .query_row(
-                params![connection, ACCOUNT, generation.cast_signed()],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
+            .query_row(params![connection, name, generation.cast_signed()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
             .optional()?;
         let Some((data_key, Some(sealed))) = row else {
             return Ok(None);
         };
-        let key = self.data_key(conn, connection, data_key)?;
-        self.unseal(&key, connection, "refresh_token", generation, &sealed)
+        let key = self.data_key(conn, account, data_key)?;
+        self.unseal(&key, account, "refresh_token", generation, &sealed)
             .map(Some)
     }
 
     fn unseal(
         &self,
         key: &DataKey,
-        connection: &str,
+        account: &Account,
         column: &'static str,
         generation: u64,
         sealed: &[u8],
     ) -> Result<Secret, Error> {
         let plain = key
-            .unseal(&self.place(connection, column, generation), sealed)
-            .map_err(|_| unreadable(connection, column))?;
-        let text = std::str::from_utf8(&plain).map_err(|_| unreadable(connection, column))?;
+            .unseal(&self.place(account, column, generation), sealed)
+            .map_err(|_| unreadable(account, column))?;
+        let text = std::str::from_utf8(&plain).map_err(|_| unreadable(account, column))?;
         Ok(Secret::from(text))
     }
 
@@ -164,8 +168,8 @@ impl Keys {
         attempt: &Attempt,
         tokens: Tokens,
     ) -> Result<Credential, Error> {
-        let connection = attempt.connection.as_str();
-        let before = clear(tx, connection)?.map(|(_, _, row)| row);
+        let account = &attempt.account;
+        let before = clear(tx, account)?.map(|(_, _, row)| row);
         let is_refresh = attempt.kind == Kind::Refresh;
         let is_present = match &before {
             Some(row) => row.generation.cast_unsigned() == attempt.generation,
@@ -173,13 +177,13 @@ impl Keys {
         };
         if !is_present {
             return Err(Error::Conflict {
-                connection: connection.to_owned(),
+                account: account.clone(),
             });
         }
         // What a login left unsaid is unknown; what a refresh leaves unsaid stays as it was.
         let before = before.filter(|_| is_refresh);
         let kept = match (&tokens.refresh_token, is_refresh) {
-            (None, true) => self.refresh_token(tx, connection, attempt.generation)?,
+            (None, true) => self.refresh_token(tx, account, attempt.generation)?,
             _ => None,
         };
         let has_new = tokens.refresh_token.is_some();
@@ -211,9 +215,10 @@ impl Keys {
         credential: &Credential,
         refresh_token: Option<&Secret>,
     ) -> Result<(), Error> {
-        let connection = attempt.connection.as_str();
+        let account = &attempt.account;
+        let [connection, name] = account.row();
         let seal = |column, token: &Secret| {
-            let place = self.place(connection, column, credential.generation);
+            let place = self.place(account, column, credential.generation);
             attempt
                 .key
                 .seal(&place, token.expose_secret().as_bytes())
@@ -229,7 +234,7 @@ impl Keys {
         )?
         .execute(params![
             connection,
-            ACCOUNT,
+            name,
             credential.generation.cast_signed(),
             attempt.key.id(),
             seal("access_token", &credential.access_token)?,
@@ -246,7 +251,7 @@ impl Keys {
 
 /// The clear part of a row of `credentials`.
 struct Row {
-    connection: String,
+    account: Account,
     generation: i64,
     has_refresh_token: bool,
     issued_at: String,
@@ -259,7 +264,7 @@ struct Row {
 impl Row {
     fn issued_at(&self) -> Result<Timestamp, Error> {
         self.instant(Some(&self.issued_at))?
-            .ok_or_else(|| unreadable(&self.connection, "date"))
+            .ok_or_else(|| unreadable(&self.account, "date"))
     }
 
     fn expires_at(&self) -> Result<Option<Timestamp>, Error> {
@@ -272,20 +277,20 @@ impl Row {
 
     fn instant(&self, text: Option<&str>) -> Result<Option<Timestamp>, Error> {
         let instant = text.map(str::parse).transpose();
-        instant.map_err(|_| unreadable(&self.connection, "date"))
+        instant.map_err(|_| unreadable(&self.account, "date"))
     }
 }
 
 /// Returns the data key, the sealed access token and the clear part of a credential.
-fn clear(conn: &Connection, connection: &str) -> Result<Option<(u32, Vec<u8>, Row)>, Error> {
+fn clear(conn: &Connection, account: &Account) -> Result<Option<(u32, Vec<u8>, Row)>, Error> {
     let mut statement = conn.prepare_cached(
         "SELECT generation, data_key, access_token, refresh_token IS NOT NULL, issued_at,
                 expires_at, refresh_expires_at, rotates, scope
          FROM credentials WHERE connection = ?1 AND account = ?2",
     )?;
-    let row = statement.query_row([connection, ACCOUNT], |row| {
+    let row = statement.query_row(account.row(), |row| {
         let clear = Row {
-            connection: connection.to_owned(),
+            account: account.clone(),
             generation: row.get(0)?,
             has_refresh_token: row.get(3)?,
             issued_at: row.get(4)?,
@@ -300,13 +305,15 @@ fn clear(conn: &Connection, connection: &str) -> Result<Option<(u32, Vec<u8>, Ro
 }
 
 /// Drops the keys of `connection` that seal neither its credential nor an answer still awaited.
-pub(super) fn drop_unused_keys(tx: &Tx<'_>, connection: &str) -> Result<(), Error> {
+pub(super) fn drop_unused_keys(tx: &Tx<'_>, account: &Account) -> Result<(), Error> {
     tx.prepare_cached(
-        "DELETE FROM data_keys WHERE connection = ?1
-           AND data_key NOT IN (SELECT data_key FROM credentials WHERE connection = ?1)
+        "DELETE FROM data_keys WHERE connection = ?1 AND account = ?2
            AND data_key NOT IN (
-               SELECT data_key FROM refreshes WHERE connection = ?1 AND ended_at IS NULL)",
+               SELECT data_key FROM credentials WHERE connection = ?1 AND account = ?2)
+           AND data_key NOT IN (
+               SELECT data_key FROM refreshes
+               WHERE connection = ?1 AND account = ?2 AND ended_at IS NULL)",
     )?
-    .execute([connection])?;
+    .execute(account.row())?;
     Ok(())
 }

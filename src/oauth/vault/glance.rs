@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 
-use super::{ACCOUNT, Error, states};
-use crate::config::{self, Auth, Name, OAuth};
+use super::{Error, states};
+use crate::config::{self, Account, Auth, Name, OAuth};
 use crate::oauth::Health;
 use crate::oauth::standing::{Reason, Standing, State, without_credential};
 use crate::store;
@@ -27,13 +27,14 @@ pub fn glance(
     };
     let mut all = Vec::new();
     for (name, connection) in connections {
+        let account = &Account::of(name);
         let Auth::OAuth(oauth) = &connection.auth else {
             continue;
         };
         all.push(match &conn {
-            Some(conn) => seen(conn, name, oauth, now)?,
+            Some(conn) => seen(conn, account, oauth, now)?,
             None => health(
-                name,
+                account,
                 without_credential(Some(oauth), Reason::NeverSignedIn, now),
                 None,
             ),
@@ -50,11 +51,16 @@ struct Beside {
     scope: Option<String>,
 }
 
-fn seen(conn: &Connection, name: &Name, oauth: &OAuth, now: Timestamp) -> Result<Health, Error> {
+fn seen(
+    conn: &Connection,
+    account: &Account,
+    oauth: &OAuth,
+    now: Timestamp,
+) -> Result<Health, Error> {
     let known = conn.query_row(
         "SELECT generation, expires_at, refresh_expires_at, scope
          FROM credentials WHERE connection = ?1 AND account = ?2",
-        [name.as_str(), ACCOUNT],
+        account.row(),
         |row| {
             Ok(Beside {
                 generation: row.get::<_, i64>(0)?.unsigned_abs(),
@@ -65,30 +71,30 @@ fn seen(conn: &Connection, name: &Name, oauth: &OAuth, now: Timestamp) -> Result
         },
     );
     let beside = known.optional().map_err(store::Error::from)?;
-    let standing = states::read(conn, name.as_str())?;
+    let standing = states::read(conn, account)?;
     let mut standing = standing.unwrap_or_else(|| match &beside {
         Some(_) => Standing::ok(now),
         None => without_credential(Some(oauth), Reason::NeverSignedIn, now),
     });
-    if is_left_open(conn, name)? && standing.state == State::Ok {
+    if is_left_open(conn, account)? && standing.state == State::Ok {
         standing.state = State::InDoubt;
         standing.reason = Some(Reason::AnswerLost);
     }
-    Ok(health(name, standing, beside))
+    Ok(health(account, standing, beside))
 }
 
 /// True if a refresh was begun and nobody has written down how it ended.
-fn is_left_open(conn: &Connection, name: &Name) -> Result<bool, Error> {
+fn is_left_open(conn: &Connection, account: &Account) -> Result<bool, Error> {
     let open = conn.query_row(
         "SELECT EXISTS (SELECT 1 FROM refreshes
          WHERE connection = ?1 AND account = ?2 AND kind = 'refresh' AND ended_at IS NULL)",
-        params![name.as_str(), ACCOUNT],
+        account.row(),
         |row| row.get(0),
     );
     Ok(open.map_err(store::Error::from)?)
 }
 
-fn health(name: &Name, standing: Standing, beside: Option<Beside>) -> Health {
+fn health(account: &Account, standing: Standing, beside: Option<Beside>) -> Health {
     let moment = |text: Option<String>| text.and_then(|text| text.parse().ok());
     let (generation, expires_at, refresh_expires_at, scope) = match beside {
         Some(beside) => (
@@ -100,7 +106,8 @@ fn health(name: &Name, standing: Standing, beside: Option<Beside>) -> Health {
         None => (0, None, None, None),
     };
     Health {
-        connection: name.clone(),
+        connection: account.connection.clone(),
+        account: account.name.clone(),
         state: standing.state,
         reason: standing.reason,
         detail: standing.detail,

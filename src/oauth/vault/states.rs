@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, params};
 
-use super::{ACCOUNT, Error, Vault, unreadable};
-use crate::config::Name;
+use super::{Error, Vault, unreadable};
+use crate::config::Account;
 use crate::oauth::standing::{Reason, Standing, State};
 use crate::store::Tx;
 
@@ -11,17 +11,16 @@ impl Vault {
     /// Returns how a connection stands, if that was ever written down.
     pub(in crate::oauth) async fn standing(
         &self,
-        connection: &Name,
+        account: &Account,
     ) -> Result<Option<Standing>, Error> {
-        let connection = connection.clone();
-        self.store
-            .read(move |conn| read(conn, connection.as_str()))
-            .await
+        let account = account.clone();
+        self.store.read(move |conn| read(conn, &account)).await
     }
 }
 
 /// Writes down how a connection stands.
-pub(super) fn write(tx: &Tx<'_>, connection: &str, standing: &Standing) -> Result<(), Error> {
+pub(super) fn write(tx: &Tx<'_>, account: &Account, standing: &Standing) -> Result<(), Error> {
+    let [connection, name] = account.row();
     tx.prepare_cached(
         "INSERT OR REPLACE INTO states
              (connection, account, state, reason, detail, since, next_at, failures, rejected, written_at)
@@ -29,7 +28,7 @@ pub(super) fn write(tx: &Tx<'_>, connection: &str, standing: &Standing) -> Resul
     )?
     .execute(params![
         connection,
-        ACCOUNT,
+        name,
         standing.state.as_str(),
         standing.reason.map(Reason::as_str),
         standing.detail,
@@ -43,16 +42,16 @@ pub(super) fn write(tx: &Tx<'_>, connection: &str, standing: &Standing) -> Resul
 }
 
 /// Returns how a connection stands, if that was ever written down.
-pub(super) fn read(conn: &Connection, connection: &str) -> Result<Option<Standing>, Error> {
+pub(super) fn read(conn: &Connection, account: &Account) -> Result<Option<Standing>, Error> {
     let mut statement = conn.prepare_cached(
         "SELECT state, reason, detail, since, next_at, failures, rejected, written_at
          FROM states WHERE connection = ?1 AND account = ?2",
     )?;
-    let mut rows = statement.query([connection, ACCOUNT])?;
+    let mut rows = statement.query(account.row())?;
     let Some(row) = rows.next()? else {
         return Ok(None);
     };
-    let damaged = || unreadable(connection, "state");
+    let damaged = || unreadable(account, "state");
     let state: String = row.get(0)?;
     let reason: Option<String> = row.get(1)?;
     let since: String = row.get(3)?;

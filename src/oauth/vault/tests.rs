@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Attempt, Error, Intent, Kind, Vault, create};
 use crate::clock;
-use crate::config::Name;
+use crate::config::{Account, Name};
 use crate::oauth::grant::Tokens;
 use crate::oauth::standing::Reason;
 use crate::seal::RootKey;
@@ -18,8 +18,8 @@ fn now() -> Timestamp {
     "2025-03-02T06:00:00Z".parse().unwrap()
 }
 
-fn name() -> Name {
-    Name::parse("exact").unwrap()
+fn account() -> Account {
+    Account::of(&Name::parse("exact").unwrap())
 }
 
 fn tokens(access: &str, refresh: Option<&str>) -> Tokens {
@@ -40,7 +40,7 @@ async fn open(directory: &Path, key: u8) -> Result<Vault, Error> {
 
 async fn begin(vault: &Vault, kind: Kind, generation: Option<u64>) -> Attempt {
     let intent = Intent {
-        connection: name(),
+        account: account(),
         kind,
         generation,
         fingerprint: None,
@@ -60,7 +60,7 @@ async fn signed_in(directory: &Path) -> Vault {
 }
 
 async fn refresh_token(vault: &Vault, generation: u64) -> Option<String> {
-    let token = vault.refresh_token(&name(), generation).await.unwrap();
+    let token = vault.refresh_token(&account(), generation).await.unwrap();
     token.map(|token| token.expose_secret().to_owned())
 }
 
@@ -91,7 +91,7 @@ async fn a_wrong_key_is_told_apart_from_damage_and_changes_nothing() {
     damage("UPDATE credentials SET refresh_token = access_token")
         .await
         .unwrap();
-    let unreadable = vault.refresh_token(&name(), 1).await.unwrap_err();
+    let unreadable = vault.refresh_token(&account(), 1).await.unwrap_err();
     assert!(
         matches!(unreadable, Error::Unreadable { .. }),
         "{unreadable:?}"
@@ -119,7 +119,7 @@ async fn a_refresh_keeps_what_the_answer_leaves_unsaid() {
         .commit(&attempt, &tokens("a3", Some("r3")), now())
         .await
         .unwrap();
-    let loaded = vault.load(&name()).await.unwrap().unwrap();
+    let loaded = vault.load(&account()).await.unwrap().unwrap();
     assert_eq!((loaded.generation, loaded.rotates), (3, true));
     assert_eq!(loaded.access_token.expose_secret(), "a3");
     assert_eq!(
@@ -145,7 +145,7 @@ async fn a_loser_overwrites_nothing() {
     assert!(matches!(lost, Error::Conflict { .. }), "{lost:?}");
     assert_eq!(refresh_token(&vault, 2).await.as_deref(), Some("r2"));
     let intent = Intent {
-        connection: name(),
+        account: account(),
         kind: Kind::Refresh,
         generation: Some(1),
         fingerprint: None,
@@ -169,7 +169,7 @@ async fn an_open_attempt_and_its_answer_survive_a_restart_and_a_torn_answer_is_n
     let vault = open(directory.path(), 1).await.unwrap();
     vault.sweep(now()).await.unwrap();
     let [left] = vault
-        .left_open(&name())
+        .left_open(&account())
         .await
         .unwrap()
         .try_into()
@@ -199,8 +199,8 @@ async fn signing_out_erases_the_key_of_everything_sealed() {
     let directory = tempfile::tempdir().unwrap();
     let vault = signed_in(directory.path()).await;
     let attempt = begin(&vault, Kind::Refresh, Some(1)).await;
-    vault.erase(&name(), now()).await.unwrap();
-    assert!(vault.load(&name()).await.unwrap().is_none());
+    vault.erase(&account(), now()).await.unwrap();
+    assert!(vault.load(&account()).await.unwrap().is_none());
     let keys: i64 = vault
         .store
         .read(|conn| {
@@ -217,7 +217,7 @@ async fn signing_out_erases_the_key_of_everything_sealed() {
             .join(format!("rescue/{}.rescue", attempt.id))
             .exists()
     );
-    let standing = vault.standing(&name()).await.unwrap().unwrap();
+    let standing = vault.standing(&account()).await.unwrap().unwrap();
     assert_eq!(standing.reason, Some(Reason::LoggedOut));
     // The next login goes on counting, so that no old token is taken for a new one.
     assert_eq!(begin(&vault, Kind::Code, None).await.generation, 1);
