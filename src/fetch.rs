@@ -33,6 +33,7 @@ use crate::clock::{self, Clock};
 use crate::config::{Connection, Paging, Resource};
 use crate::http::{self, Answer, Authorization, Client};
 use crate::record::{CursorValue, Page};
+use crate::secret::Redactor;
 
 /// Where a run starts reading.
 #[derive(Debug, Clone)]
@@ -186,8 +187,15 @@ impl Pages {
             resumes_at: spent.until,
             reason: spent.reason,
         })?;
+        let nothing = Redactor::default();
+        let redactor = world
+            .authorization
+            .map_or(&nothing, Authorization::redactor);
         let mut request = self.prototype.asking(ask)?;
-        let asked = self.asked(&request.url);
+        let asked = Asked {
+            method: self.prototype.method(),
+            url: redactor.redact(&http::shown(&request.url)).into(),
+        };
         if let Some(authorization) = world.authorization {
             request
                 .authorize(authorization, self.prototype.allowed())
@@ -208,16 +216,33 @@ impl Pages {
         world
             .limits
             .learn(world.clock.now(), answer.status, &answer.headers);
-        let (body, found) = self.read(&answer, asked.clone())?;
-        Ok(self.turn(&answer, asked, body, found))
+        let (body, found) = self.read(&answer, asked.clone(), redactor)?;
+        let answered = Answered {
+            url: &answer.url,
+            authorization: world.authorization,
+            headers: &answer.headers,
+            body: &body,
+            found: &found,
+        };
+        self.turn(&answered, asked);
+        Ok(Page {
+            number: self.number,
+            body,
+            records: found.records,
+        })
     }
 
     /// Returns the records of an answer, if it is a page.
-    fn read(&self, answer: &Answer, asked: Asked) -> Result<(Bytes, Found), Failure> {
+    fn read(
+        &self,
+        answer: &Answer,
+        asked: Asked,
+        redactor: &Redactor,
+    ) -> Result<(Bytes, Found), Failure> {
         let status = answer.status;
-        let message = || answer::complaint(answer);
+        let message = || answer::complaint(answer, redactor);
         match retry::verdict(status, &answer.headers) {
-            Verdict::Page => self.parse(answer, asked),
+            Verdict::Page => self.parse(answer, asked, redactor),
             Verdict::Empty => {
                 let values = vec![None; self.pager.values().len()];
                 Ok((
@@ -254,7 +279,8 @@ impl Pages {
                 let target = answer
                     .header("location")
                     .and_then(|to| answer.url.join(to).ok());
-                let target = target.map(|target| target.origin().ascii_serialization());
+                let target =
+                    target.map(|target| redactor.redact(&target.origin().ascii_serialization()));
                 Err(Error::Redirected {
                     asked,
                     status,
@@ -265,11 +291,17 @@ impl Pages {
         }
     }
 
-    fn parse(&self, answer: &Answer, asked: Asked) -> Result<(Bytes, Found), Failure> {
-        let body = answer::text(answer).map_err(|problem| damaged(asked.clone(), problem))?;
+    fn parse(
+        &self,
+        answer: &Answer,
+        asked: Asked,
+        redactor: &Redactor,
+    ) -> Result<(Bytes, Found), Failure> {
+        let body =
+            answer::text(answer, redactor).map_err(|problem| damaged(asked.clone(), problem))?;
         // Checked a line above; the type that remembers it cannot be cut into shared slices.
         let text = std::str::from_utf8(&body).unwrap_or_default();
-        if let Some(document) = answer::foreign(answer, text) {
+        if let Some(document) = answer::foreign(answer, text, redactor) {
             return Err(Error::NotJson {
                 asked,
                 status: answer.status,
@@ -290,33 +322,15 @@ impl Pages {
         Ok((body, found))
     }
 
-    /// Hands out a page and turns to the next.
+    /// Turns to the page after one that came.
     ///
     /// A page that leads astray is whole all the same: only the call after it fails.
-    fn turn(&mut self, answer: &Answer, asked: Asked, body: Bytes, found: Found) -> Page {
-        let answered = Answered {
-            url: &answer.url,
-            headers: &answer.headers,
-            body: &body,
-            found: &found,
-        };
+    fn turn(&mut self, answered: &Answered<'_>, asked: Asked) {
         self.next = self
             .pager
-            .next(&answered)
+            .next(answered)
             .map_err(|problem| Astray { asked, problem });
         self.number += 1;
-        Page {
-            number: self.number,
-            body,
-            records: found.records,
-        }
-    }
-
-    fn asked(&self, url: &url::Url) -> Asked {
-        Asked {
-            method: self.prototype.method(),
-            url: http::shown(url).into(),
-        }
     }
 }
 

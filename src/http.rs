@@ -4,6 +4,8 @@
 //! Nothing here tries twice. Whether a request may be repeated is known only where its meaning is
 //! known, so [`Error`] tells the one thing a caller must know: may the server have seen it?
 
+mod authorization;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +17,10 @@ pub use url::Origin;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
+pub use self::authorization::Authorization;
+use self::authorization::Parameter;
 use crate::remedy::Remedy;
-use crate::secret::{ExposeSecret, Secret, scrub};
+use crate::secret::scrub;
 
 /// How long a connection may take to stand, its TLS handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,6 +45,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body, wiped when dropped because token requests carry secrets.
     pub body: Option<Zeroizing<Vec<u8>>>,
+    /// What the query carries besides what `url` says.
+    credential: Option<Parameter>,
 }
 
 impl Request {
@@ -52,10 +58,11 @@ impl Request {
             url,
             headers: HeaderMap::new(),
             body: None,
+            credential: None,
         }
     }
 
-    /// Adds a credential to the headers, unless the request goes to an origin it does not belong to.
+    /// Adds a credential, unless the request goes to an origin it does not belong to.
     ///
     /// # Errors
     /// If the origin is not among `allowed`, or the credential cannot be a header.
@@ -66,11 +73,7 @@ impl Request {
                 origin: origin.ascii_serialization(),
             });
         }
-        let mut value =
-            HeaderValue::from_str(with.value.expose_secret()).map_err(|_| Error::BadCredential)?;
-        value.set_sensitive(true);
-        self.headers.insert(with.header.clone(), value);
-        Ok(())
+        with.apply(self)
     }
 }
 
@@ -83,7 +86,7 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body, whole, decompressed.
     pub body: Bytes,
-    /// The URL that answered.
+    /// The URL that answered, without a credential.
     pub url: Url,
 }
 
@@ -102,27 +105,6 @@ pub struct Limits {
     pub timeout: Duration,
     /// The most bytes of the body, decompressed.
     pub body: u64,
-}
-
-/// A header that lets requests in.
-#[derive(Debug, Clone)]
-pub struct Authorization {
-    /// Usually `authorization`.
-    pub header: HeaderName,
-    /// The whole value, its scheme word included.
-    pub value: Secret,
-}
-
-impl Authorization {
-    /// Makes `Authorization: Bearer …` (RFC 6750 section 2.1).
-    #[must_use]
-    pub fn bearer(token: &Secret) -> Self {
-        let value = format!("Bearer {}", token.expose_secret());
-        Self {
-            header: reqwest::header::AUTHORIZATION,
-            value: Secret::from(value),
-        }
-    }
 }
 
 /// Why there is no answer. No variant carries a URL's query, a header or a body.
@@ -165,7 +147,9 @@ pub enum Error {
         origin: String,
     },
     /// A credential holds characters that no header may hold.
-    #[error("the credential cannot be sent as a header")]
+    #[error(
+        "the credential cannot be sent as a header: it has a line break or another control character"
+    )]
     BadCredential,
     /// The client could not be made.
     #[error("could not set up HTTPS: {cause}")]
@@ -261,8 +245,12 @@ async fn exchange(
 ) -> Result<Answer, Error> {
     let url = request.url;
     let origin = url.origin().ascii_serialization();
+    let target = match &request.credential {
+        Some(parameter) => parameter.put_into(url.clone()),
+        None => url.clone(),
+    };
     let mut sending = client
-        .request(request.method, url.clone())
+        .request(request.method, target)
         .headers(request.headers)
         .timeout(limits.timeout);
     if let Some(body) = request.body {
@@ -380,6 +368,7 @@ fn cause(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     const LIMITS: Limits = Limits {
         timeout: Duration::from_secs(5),

@@ -1,4 +1,7 @@
 //! What an answer says: its body as text, and what it complains about.
+//!
+//! Words of a source that are to be shown pass through the [`Redactor`] of the credential that was
+//! sent: some sources repeat it, and a short one looks like any other word.
 
 use bytes::Bytes;
 use encoding_rs::{Encoding, UTF_8};
@@ -7,7 +10,7 @@ use serde_json::Value;
 use super::error::Document;
 use super::records::Problem;
 use crate::http::Answer;
-use crate::secret::scrub;
+use crate::secret::Redactor;
 
 /// How much of a foreign text is shown.
 const SHOWN: usize = 200;
@@ -31,7 +34,7 @@ const COMPLAINTS: [&str; 8] = [
 ///
 /// # Errors
 /// If the body is not what its headers say.
-pub(super) fn text(answer: &Answer) -> Result<Bytes, Problem> {
+pub(super) fn text(answer: &Answer, redactor: &Redactor) -> Result<Bytes, Problem> {
     let encoding = match Encoding::for_bom(&answer.body) {
         Some((encoding, length)) if encoding == UTF_8 => {
             return checked(answer.body.slice(length..));
@@ -40,7 +43,7 @@ pub(super) fn text(answer: &Answer) -> Result<Bytes, Problem> {
         None => match charset(answer) {
             None => return checked(answer.body.clone()),
             Some(label) => Encoding::for_label(label.as_bytes())
-                .ok_or_else(|| Problem::Encoding(scrub(label, SHOWN)))?,
+                .ok_or_else(|| Problem::Encoding(redactor.clean(label, SHOWN)))?,
         },
     };
     if encoding == UTF_8 {
@@ -71,7 +74,7 @@ fn charset(answer: &Answer) -> Option<&str> {
 }
 
 /// Returns what the answer is instead of JSON, if it plainly is something else.
-pub(super) fn foreign(answer: &Answer, body: &str) -> Option<Document> {
+pub(super) fn foreign(answer: &Answer, body: &str, redactor: &Redactor) -> Option<Document> {
     let begins = body.trim_start();
     if !begins.starts_with('<') {
         return None;
@@ -79,18 +82,18 @@ pub(super) fn foreign(answer: &Answer, body: &str) -> Option<Document> {
     let media = answer
         .header("content-type")
         .and_then(|media| media.split(';').next());
-    let media = media.map(|media| scrub(media, SHOWN));
+    let media = media.map(|media| redactor.clean(media, SHOWN));
     let is_xml =
         begins.starts_with("<?xml") && !media.as_deref().is_some_and(|m| m.contains("html"));
     Some(Document {
         is_html: !is_xml,
         media,
-        begins: scrub(begins, EXCERPT),
+        begins: redactor.clean(begins, EXCERPT),
     })
 }
 
 /// Returns the words with which a source refuses: from its body, or from a `Reason` header.
-pub(super) fn complaint(answer: &Answer) -> Option<String> {
+pub(super) fn complaint(answer: &Answer, redactor: &Redactor) -> Option<String> {
     let reason = answer.header("reason").map(str::to_owned);
     let words = in_body(&answer.body);
     let said = [reason, words]
@@ -98,7 +101,7 @@ pub(super) fn complaint(answer: &Answer) -> Option<String> {
         .flatten()
         .filter(|words| !words.is_empty());
     let said = said
-        .map(|words| scrub(&words, SHOWN))
+        .map(|words| redactor.clean(&words, SHOWN))
         .collect::<Vec<_>>()
         .join(": ");
     (!said.is_empty()).then_some(said)
@@ -181,7 +184,8 @@ mod tests {
             ),
         ];
         for (kind, body, expected) in cases {
-            let text = text(&answer(&typed(kind), body)).map_err(|problem| problem.to_string());
+            let text = text(&answer(&typed(kind), body), &Redactor::default())
+                .map_err(|problem| problem.to_string());
             let text = text.as_ref().map(|text| std::str::from_utf8(text).unwrap());
             assert_eq!(text.map_err(String::as_str), expected, "{kind}");
         }
@@ -213,12 +217,15 @@ mod tests {
         ];
         for (body, words) in cases {
             assert_eq!(
-                complaint(&answer(&[], body.as_bytes())).as_deref(),
+                complaint(&answer(&[], body.as_bytes()), &Redactor::default()).as_deref(),
                 words,
                 "{body}"
             );
         }
         let reason = answer(&[("reason", "NoDivisionAccess")], b"");
-        assert_eq!(complaint(&reason).as_deref(), Some("NoDivisionAccess"));
+        assert_eq!(
+            complaint(&reason, &Redactor::default()).as_deref(),
+            Some("NoDivisionAccess")
+        );
     }
 }

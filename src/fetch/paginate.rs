@@ -12,7 +12,7 @@ use self::trail::Trail;
 use super::records::{Found, Scalar};
 use super::{link, odata};
 use crate::config::{Paging, SendCursor, Total};
-use crate::http::HeaderMap;
+use crate::http::{Authorization, HeaderMap};
 use crate::record::FieldPath;
 
 /// How the next request differs from the configured one.
@@ -32,6 +32,8 @@ pub(super) enum Ask {
 pub(super) struct Answered<'a> {
     /// The URL that was asked.
     pub(super) url: &'a Url,
+    /// What let the request in; a next link may repeat it.
+    pub(super) authorization: Option<&'a Authorization>,
     /// The headers of the answer.
     pub(super) headers: &'a HeaderMap,
     /// The body.
@@ -199,8 +201,12 @@ impl Pager {
             Some(Scalar::Text(target)) => target,
             Some(Scalar::Number(_) | Scalar::Flag(true)) => return Err(Problem::NotALink),
         };
-        let next = page.url.join(target).map_err(|_| Problem::NotALink)?;
-        let origin = next.origin().ascii_serialization();
+        let mut next = page.url.join(target).map_err(|_| Problem::NotALink)?;
+        let mut origin = next.origin().ascii_serialization();
+        if let Some(authorization) = page.authorization {
+            authorization.strip(&mut next);
+            origin = authorization.redactor().redact(&origin);
+        }
         if page.url.scheme() == "https" && next.scheme() == "http" {
             return Err(Problem::Downgrade { origin });
         }

@@ -1,3 +1,4 @@
+mod secrets;
 mod server;
 
 use std::collections::BTreeMap;

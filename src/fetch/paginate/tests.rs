@@ -29,6 +29,7 @@ fn feed_with(
     let url = url.parse().unwrap();
     pager.next(&Answered {
         url: &url,
+        authorization: None,
         headers,
         body: body.as_bytes(),
         found: &found,
