@@ -238,7 +238,7 @@ impl Inner {
         attempt: &Attempt,
         question: &Question<'_>,
     ) -> Landing {
-        points::reach(&entry.name, Point::Intent).await;
+        points::reach(&entry.account.connection, Point::Intent).await;
         let sent_at = self.clock.now();
         let answer = match self.http.exchange(question.request(), LIMITS).await {
             Ok(answer) => answer,
@@ -296,7 +296,7 @@ impl Inner {
                 "could not keep the answer of a token endpoint on disk"
             );
         }
-        points::reach(&attempt.connection, Point::RescueWrite).await;
+        points::reach(&attempt.account.connection, Point::RescueWrite).await;
         kept.is_ok()
     }
 
@@ -313,11 +313,11 @@ impl Inner {
             let now = self.clock.now();
             match self.vault.commit(attempt, tokens, now).await {
                 Ok(credential) => {
-                    points::reach(&entry.name, Point::Commit).await;
+                    points::reach(&entry.account.connection, Point::Commit).await;
                     entry.renew(credential.clone(), now);
                     let discarded = self.vault.discard(attempt.id).await;
                     self.cope(attempt, discarded);
-                    points::reach(&entry.name, Point::Unlink).await;
+                    points::reach(&entry.account.connection, Point::Unlink).await;
                     return Landing::Committed(Box::new(credential));
                 }
                 Err(error @ vault::Error::Conflict { .. }) => {
