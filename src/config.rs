@@ -31,7 +31,7 @@ pub use account::Account;
 pub use catalogue::{Access, Provider, Variable, Works, provider, providers};
 pub use connection::{
     Auth, BodyFormat, Budget, ClientAuth, Connection, ErrorRule, Grant, Meaning, OAuth,
-    RefreshPolicy, RefreshWindow, RetryInDoubt,
+    RefreshPolicy, RefreshWindow, RetryInDoubt, SigningAlgorithm,
 };
 pub use environment::Environment;
 pub use flow::{

@@ -5,8 +5,10 @@
 //! [`Keeper`] asks at the right moment, once, and never loses what it was given; [`login`] lets a
 //! person grant access in the first place.
 
+pub mod assertion;
 mod error;
 mod grant;
+pub mod id_token;
 mod keeper;
 pub mod login;
 mod points;
