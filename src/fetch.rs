@@ -13,6 +13,7 @@ mod paginate;
 mod records;
 mod request;
 mod retry;
+mod scope;
 mod waiting;
 
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub use self::records::Problem as BodyProblem;
 use self::records::{Found, Place, Plan};
 use self::request::Prototype;
 use self::retry::Verdict;
+use self::scope::Lacking;
 pub use self::waiting::{Reason, Waiting};
 use crate::clock::{self, Clock};
 use crate::config::{Connection, Paging, Resource};
@@ -134,7 +136,8 @@ pub fn pages(connection: &Connection, resource: &Resource, start: &Start) -> Res
 impl Pages {
     /// Returns the next page, or `None` after the last one.
     ///
-    /// After [`Error::Unauthorized`] the same page may be asked for with another credential.
+    /// After [`Error::Unauthorized`] and [`Error::Forbidden`] the same page may be asked for with
+    /// another credential.
     ///
     /// # Errors
     /// Why there is no page: see [`Error`].
@@ -241,7 +244,19 @@ impl Pages {
     ) -> Result<(Bytes, Found), Failure> {
         let status = answer.status;
         let message = || answer::complaint(answer, redactor);
-        match retry::verdict(status, &answer.headers) {
+        let verdict = retry::verdict(status, &answer.headers);
+        if matches!(verdict, Verdict::Unauthorized | Verdict::Forbidden)
+            && let Some(Lacking { scope }) = scope::lacking(answer)
+        {
+            return Err(Error::InsufficientScope {
+                asked,
+                status,
+                scope: scope.map(|scope| redactor.redact(&scope)),
+                message: message(),
+            }
+            .into());
+        }
+        match verdict {
             Verdict::Page => self.parse(answer, asked, redactor),
             Verdict::Empty => {
                 let values = vec![None; self.pager.values().len()];

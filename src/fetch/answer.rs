@@ -17,7 +17,7 @@ const SHOWN: usize = 200;
 /// How much of a web page is shown; its title is enough.
 const EXCERPT: usize = 80;
 /// A complaint stands near the beginning; a longer body is no complaint.
-const COMPLAINT: usize = 64 << 10;
+pub(super) const COMPLAINT: usize = 64 << 10;
 /// Where sources put the words that say what is wrong, the most telling first.
 const COMPLAINTS: [&str; 8] = [
     "/error/message/value",

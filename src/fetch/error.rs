@@ -119,7 +119,22 @@ pub enum Error {
         /// What the source said.
         message: Option<String>,
     },
-    /// The access token is good, but not for this.
+    /// The access token is good, but its scopes do not reach this (RFC 6750 section 3.1). A newer
+    /// token of the same login would not either.
+    #[error("{asked} answered {status}: the access token lacks {}{}",
+        lacking(scope.as_deref()), said(message.as_deref()))]
+    InsufficientScope {
+        /// What was asked.
+        asked: Asked,
+        /// The status.
+        status: u16,
+        /// The scopes that would do, if the source says.
+        scope: Option<String>,
+        /// What the source said.
+        message: Option<String>,
+    },
+    /// The source refuses, and not for want of a scope. Some sources say so where they mean that
+    /// the access token was replaced, so the same page may be asked for with a newer one.
     #[error("{asked} answered 403{}", said(message.as_deref()))]
     Forbidden {
         /// What was asked.
@@ -196,7 +211,7 @@ impl Error {
         match self {
             Self::Unavailable { .. } | Self::Parked { .. } | Self::NotJson { .. } => Remedy::Wait,
             Self::NoAnswer { source, .. } => source.remedy(),
-            Self::Unauthorized { .. } => Remedy::Login,
+            Self::Unauthorized { .. } | Self::InsufficientScope { .. } => Remedy::Login,
             Self::Request { .. }
             | Self::Forbidden { .. }
             | Self::Refused { .. }
@@ -225,9 +240,9 @@ impl Error {
                 source: http::Error::TooLarge { .. },
                 ..
             } => Some("ask for fewer records per page, or raise `max_page_bytes`"),
-            Self::Forbidden { .. } => {
-                Some("the account that signed in, or the scopes asked for, do not reach this")
-            }
+            Self::Forbidden { .. } => Some(
+                "the account that signed in may not read this; ask whoever grants rights at the source",
+            ),
             Self::Refused {
                 status: 404 | 405 | 410,
                 ..
@@ -259,6 +274,7 @@ impl Error {
             | Self::Unavailable { .. }
             | Self::NoAnswer { .. }
             | Self::Unauthorized { .. }
+            | Self::InsufficientScope { .. }
             | Self::Damaged { .. }
             | Self::Parked { .. } => None,
         }
@@ -269,6 +285,13 @@ fn said(message: Option<&str>) -> String {
     message
         .map(|message| format!(": {message}"))
         .unwrap_or_default()
+}
+
+fn lacking(scope: Option<&str>) -> String {
+    match scope {
+        Some(scope) => format!("the scope `{scope}`"),
+        None => "a scope that is needed for this".to_owned(),
+    }
 }
 
 fn to(target: Option<&str>) -> String {

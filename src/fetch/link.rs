@@ -49,7 +49,7 @@ fn is_next(params: &str) -> bool {
     is_next
 }
 
-fn split_outside_quotes(text: &str, at: char) -> (&str, Option<&str>) {
+pub(super) fn split_outside_quotes(text: &str, at: char) -> (&str, Option<&str>) {
     let mut is_quoted = false;
     for (index, letter) in text.char_indices() {
         if letter == '"' {

@@ -416,6 +416,34 @@ async fn a_refusal_is_told_and_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_lacking_scope_is_named_and_no_other_403_is_taken_for_one() {
+    const LACKING: &str = r#"www-authenticate: Bearer error="insufficient_scope", scope="a:read""#;
+    let (next, last) = (r#"{"items":[],"next":"?p=2"}"#, r#"{"items":[]}"#);
+    let body = r#"{"message":"nothing for you"}"#;
+    for status in [401, 403] {
+        let server = Server::start([say(status, LACKING, body)]).await;
+        let error = Reader::new(&server, &next_url()).next().await.unwrap_err();
+        let told = format!(
+            "GET {}/items answered {status}: the access token lacks the scope `a:read`: \
+             nothing for you",
+            server.base
+        );
+        assert_eq!(error.to_string(), told);
+        assert!(matches!(error, Error::InsufficientScope { .. }));
+        assert_eq!(error.remedy(), Remedy::Login);
+    }
+
+    let server = Server::start([ok(next), say(403, "x: y", body), ok(last)]).await;
+    let mut reader = Reader::new(&server, &next_url()).bearing("old");
+    reader.next().await.unwrap().unwrap();
+    let error = reader.next().await.unwrap_err();
+    assert!(matches!(error, Error::Forbidden { .. }), "{error}");
+    let page = reader.bearing("new").next().await.unwrap().unwrap();
+    assert_eq!(page.number, 2, "a newer token asks for the same page again");
+    assert_eq!(server.lines()[1], server.lines()[2]);
+}
+
+#[tokio::test]
 async fn a_damaged_page_is_not_delivered() {
     let cases = [
         (

@@ -99,6 +99,11 @@ impl Error {
     pub fn hint(&self, flow: &Flow) -> Option<String> {
         let own = match self {
             Self::OAuth(error) => error.hint(),
+            Self::Fetch(fetch::Error::InsufficientScope { .. }) => Some(format!(
+                "add the scope to `scopes` of `[connection.{0}]`, allow it for the app at the \
+                 provider, and sign in again: tidegate login {0}",
+                flow.connection
+            )),
             Self::Fetch(error) => error.hint().map(str::to_owned),
             Self::Merge(merge::Error::Store(error)) | Self::Store(error) => {
                 error.hint().map(str::to_owned)

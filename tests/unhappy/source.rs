@@ -125,7 +125,7 @@ fn what_is_forbidden_is_told_with_the_sources_own_words() {
     order: failed after TIME, 0 records: 0 inserted, 0 updated, 0 unchanged
     --- stderr
     error: flow `order`: GET http://127.0.0.1:PORT/orders answered 403: No right to orders
-    hint: the account that signed in, or the scopes asked for, do not reach this
+    hint: the account that signed in may not read this; ask whoever grants rights at the source
     ");
 }
 
