@@ -22,7 +22,6 @@
     reason = "a test that cannot go on has failed, and its figures are its answer"
 )]
 
-mod dice;
 mod evidence;
 mod files;
 mod story;
@@ -30,8 +29,8 @@ mod story;
 mod support;
 mod tally;
 
-use dice::Dice;
 use story::Story;
+use support::{Dice, number};
 
 /// How many kills there are unless `TIDEGATE_KILLS` says otherwise.
 const KILLS: u64 = 200;
@@ -47,10 +46,4 @@ fn promise_no_kill_loses_a_record_or_a_token_without_a_word() {
     }
     story.finish();
     println!("{}", story.tally);
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    let number = text.parse();
-    Some(number.unwrap_or_else(|_| panic!("{variable} is `{text}`, which is no number")))
 }

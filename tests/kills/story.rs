@@ -5,10 +5,9 @@ use std::time::Duration;
 use tidegate::clock::Clock;
 use tidegate::sandbox::{At, Fault, Settings};
 
-use crate::dice::Dice;
 use crate::evidence::Evidence;
 use crate::files::Files;
-use crate::support::{Exact, Ran, Running};
+use crate::support::{Dice, Exact, Ran, Running};
 use crate::tally::Tally;
 
 /// The flows, one for each way a bookmark moves: at the end of a read, and with every page. Neither

@@ -15,14 +15,19 @@
     reason = "only tests come here"
 )]
 
+mod dice;
 mod equal;
 #[cfg(feature = "test-clock")]
 mod exact;
 mod golden;
 mod loopback;
 mod process;
+#[cfg(feature = "test-clock")]
+mod rotating;
 mod scripted;
 mod servers;
+#[cfg(feature = "test-clock")]
+mod vault;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -34,12 +39,17 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
+pub use dice::{Dice, number};
 #[cfg(feature = "test-clock")]
 pub use exact::{Exact, Gate};
 pub use loopback::{Reply, call};
 pub use process::{Ran, Running};
+#[cfg(feature = "test-clock")]
+pub use rotating::{GRACE, Hold, LIFE, Presented, RotatingServer, Rotation, Trouble};
 pub use scripted::{Asked, Scripted, answer, json};
 pub use servers::{OidcServer, skip};
+#[cfg(feature = "test-clock")]
+pub use vault::{OnRecord, RescueFile, Vault};
 
 /// A vault key. Worth nothing: whatever it seals is made by a test and thrown away.
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";

@@ -1,19 +1,19 @@
-//! Chance that can be had again by its seed.
+//! Chance that can be had again by its seed, and numbers that a tester may say.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 /// A stream of numbers that its seed decides (SplitMix64).
 #[derive(Debug)]
-pub(crate) struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Returns a seed that nobody has chosen.
-    pub(crate) fn any_seed() -> u64 {
+    pub fn any_seed() -> u64 {
         // Short enough to be typed again.
         RandomState::new().hash_one(0) % 1_000_000
     }
@@ -27,18 +27,25 @@ impl Dice {
     }
 
     /// Returns a number from 0 up to, but without, `bound`.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.roll() % bound.max(1)
     }
 
     /// Returns true so many times in a hundred.
-    pub(crate) fn percent(&mut self, share: u64) -> bool {
+    pub fn percent(&mut self, share: u64) -> bool {
         self.below(100) < share
     }
 
     /// Returns a duration up to `most`, each as likely as the other.
-    pub(crate) fn up_to(&mut self, most: Duration) -> Duration {
+    pub fn up_to(&mut self, most: Duration) -> Duration {
         let most = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(self.below(most))
     }
+}
+
+/// Returns the number that an environment variable holds, if it is set.
+pub fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("{variable} is `{text}`, which is no number")))
 }
