@@ -34,8 +34,10 @@ use crate::secret::Secret;
 /// What a request to a source carries.
 #[derive(Debug, Clone)]
 pub struct AccessToken {
-    /// The token.
+    /// The token, or a password.
     pub token: Secret,
+    /// Whose password it is; `None` for a token.
+    pub username: Option<Secret>,
     /// Which credential of the connection it belongs to; 0 for a token that does not change.
     pub generation: u64,
     /// When it ends; `None` if it lasts until it is refused.

@@ -1,12 +1,14 @@
 //! A connection: one configured client at one source.
 
 mod oauth;
+mod placement;
 mod read;
 mod refresh;
 
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use reqwest::header::{AUTHORIZATION, HeaderName};
 use url::{Origin, Url};
 
 use super::{Name, SecretSource};
@@ -25,6 +27,8 @@ pub struct Connection {
     pub base_url: Option<Url>,
     /// How requests are authorized.
     pub auth: Auth,
+    /// Where a request carries the token, whichever way it is had.
+    pub placement: Placement,
     /// Headers sent with every request of every flow.
     pub headers: Vec<(String, Template)>,
     /// Origins besides the base URL's own that may be sent the access token.
@@ -56,8 +60,48 @@ pub enum Auth {
     None,
     /// By an access token that an authorization server issued.
     OAuth(Box<OAuth>),
-    /// By a token that does not change, sent as a bearer token.
-    Bearer(SecretSource),
+    /// By a token that does not change.
+    Token(SecretSource),
+    /// By a user name and a password (RFC 7617).
+    Basic(Box<Basic>),
+}
+
+/// A user name and a password, as HTTP Basic wants them.
+#[derive(Debug, Clone)]
+pub struct Basic {
+    /// Whose password it is. Many sources want their key here, so it counts as a secret.
+    pub username: SecretSource,
+    /// The password; `None` is an empty one.
+    pub password: Option<SecretSource>,
+}
+
+/// Where a request carries its token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Placement {
+    /// In a header.
+    Header {
+        /// Its name.
+        name: HeaderName,
+        /// The word before the token, if there is one.
+        scheme: Option<String>,
+    },
+    /// In the query, as the parameter of this name.
+    Query(String),
+}
+
+impl Placement {
+    /// The word before a token in `Authorization` (RFC 6750 section 2.1).
+    pub(in crate::config) const BEARER: &str = "Bearer";
+}
+
+impl Default for Placement {
+    /// `Authorization: Bearer …`.
+    fn default() -> Self {
+        Self::Header {
+            name: AUTHORIZATION,
+            scheme: Some(Self::BEARER.to_owned()),
+        }
+    }
 }
 
 /// One client at one authorization server (RFC 6749).

@@ -44,6 +44,10 @@ pub(super) static CONNECTION: Keys = Keys {
         "provider",
         "base_url",
         "token",
+        "token_header",
+        "token_scheme",
+        "token_query",
+        "basic",
         "grant",
         "authorize_url",
         "token_url",
@@ -68,6 +72,11 @@ pub(super) static CONNECTION: Keys = Keys {
         "timeout",
     ],
     may_hold_secrets: true,
+};
+/// A user name and a password.
+pub(super) static BASIC: Keys = Keys {
+    may_hold_secrets: true,
+    ..keys("`basic`", &["username", "password"])
 };
 /// When tokens are refreshed.
 pub(super) static REFRESH: Keys = keys(
@@ -174,10 +183,11 @@ pub(super) fn section_of(name: &str) -> Option<&'static str> {
 
 /// Every kind of table there is.
 #[cfg(test)]
-static ALL: [&Keys; 17] = [
+static ALL: [&Keys; 18] = [
     &ROOT,
     &VAULT,
     &CONNECTION,
+    &BASIC,
     &REFRESH,
     &ERROR_RULE,
     &LIMIT,

@@ -101,6 +101,14 @@ impl<'a> Places<'a> {
         Some(source)
     }
 
+    /// Reads what may be a secret and need not be one: text counts whoever can read the file.
+    pub(super) fn text_or_secret(&self, item: &Item<'_>) -> Option<SecretSource> {
+        match item.value.is_str() {
+            true => item.text().map(Secret::from).map(SecretSource::Literal),
+            false => self.secret(item),
+        }
+    }
+
     fn literal(&self, item: &Item<'_>) -> Option<SecretSource> {
         item.findings.hide(item.at.clone());
         let text = item.text()?;

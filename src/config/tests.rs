@@ -89,10 +89,7 @@ fn the_shortest_flow_has_defaults_for_everything_else() {
     );
     assert!(matches!(flow.table.columns, Columns::All));
     let connection = config.connection(flow);
-    assert!(matches!(
-        connection.auth,
-        Auth::Bearer(SecretSource::Env(_))
-    ));
+    assert!(matches!(connection.auth, Auth::Token(SecretSource::Env(_))));
     assert_eq!(connection.timeout, Duration::from_secs(60));
     let here = house.directory.path();
     assert_eq!(config.state_dir, here.join("tidegate-state"));

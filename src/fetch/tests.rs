@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use self::server::{Line, Server, ok, say};
 use super::*;
 use crate::clock::SimClock;
-use crate::config::{Auth, Body, Budget, Caps, Cursor, Method, Name, SendCursor, Total};
+use crate::config::{Auth, Body, Budget, Caps, Cursor, Method, Name, Placement, SendCursor, Total};
 use crate::remedy::Remedy;
 use crate::secret::Secret;
 use crate::template::Template;
@@ -26,6 +26,7 @@ fn connection(base: &str) -> Connection {
         provider: None,
         base_url: Some(base.parse().unwrap()),
         auth: Auth::None,
+        placement: Placement::default(),
         headers: Vec::new(),
         allow_hosts: Vec::new(),
         time_zone: None,

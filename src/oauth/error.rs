@@ -67,8 +67,8 @@ pub enum Error {
         /// Whose.
         account: Account,
     },
-    /// The source refuses the configured token.
-    #[error("the source refuses the token of connection `{account}`")]
+    /// The source refuses the configured token or password.
+    #[error("the source refuses the credential of connection `{account}`")]
     TokenRefused {
         /// Whose.
         account: Account,
@@ -150,7 +150,7 @@ impl Error {
                 Some("check what the client and its user may read".to_owned())
             }
             Self::TokenRefused { account } => Some(format!(
-                "check `token` of connection `{}`",
+                "check `token` or `basic` of connection `{}`",
                 account.connection
             )),
             Self::Secret { account, .. } => Some(format!(

@@ -116,11 +116,18 @@ impl Keeper {
         let entry = self.entry(account)?;
         match &entry.auth {
             Auth::None => Ok(None),
-            Auth::Bearer(source) => {
-                let token = source.read();
-                let token = token.map_err(|source| entry.secret_error("token", source))?;
+            Auth::Token(source) => Ok(Some(AccessToken {
+                token: entry.secret("token", source)?,
+                username: None,
+                generation: 0,
+                expires_at: None,
+            })),
+            Auth::Basic(basic) => {
+                let password = basic.password.as_ref();
+                let password = password.map(|source| entry.secret("password", source));
                 Ok(Some(AccessToken {
-                    token,
+                    token: password.transpose()?.unwrap_or_default(),
+                    username: Some(entry.secret("user name", &basic.username)?),
                     generation: 0,
                     expires_at: None,
                 }))

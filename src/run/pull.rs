@@ -13,11 +13,12 @@ use tracing::{debug, warn};
 
 use super::reach::{Reach, Step};
 use super::{Error, Event, Inner, Told};
-use crate::config::{Account, Connection, Flow};
+use crate::config::{Account, Connection, Flow, Placement};
 use crate::fetch::{self, Pages, Start, Waiting, World};
 use crate::http::Authorization;
 use crate::oauth::AccessToken;
 use crate::record::{CursorValue, Page, Tally};
+use crate::secret::ExposeSecret;
 use crate::{bookmark, clock, journal, merge};
 
 /// How many fetched pages may wait to be merged.
@@ -183,7 +184,8 @@ impl<'a> Pull<'a> {
         token: Option<&AccessToken>,
         told: &(dyn Fn(Waiting) + Send + Sync),
     ) -> Result<Option<Page>, fetch::Error> {
-        let authorization = token.map(|token| Authorization::bearer(&token.token));
+        let placement = &self.connection.placement;
+        let authorization = token.map(|token| carried(token, placement));
         let world = World {
             http: &self.house.http,
             clock: &*self.house.clock,
@@ -275,6 +277,20 @@ impl<'a> Pull<'a> {
         self.progress
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Puts a credential where the source wants it.
+fn carried(credential: &AccessToken, placement: &Placement) -> Authorization {
+    let AccessToken {
+        token, username, ..
+    } = credential;
+    match (username, placement) {
+        (Some(username), _) => Authorization::basic(username.expose_secret(), token),
+        (None, Placement::Header { name, scheme }) => {
+            Authorization::header(name.clone(), scheme.as_deref(), token)
+        }
+        (None, Placement::Query(name)) => Authorization::query(name, token),
     }
 }
 

@@ -8,6 +8,7 @@ use toml::de::DeTable;
 use url::{Host, Origin, Url};
 
 use super::oauth::{self, OAUTH_KEYS};
+use super::placement;
 use super::{Auth, Budget, Connection};
 use crate::config::catalogue::{self, Provider};
 use crate::config::flow::{self, Paging};
@@ -72,6 +73,7 @@ pub(in crate::config) fn read(name: Name, item: &Item<'_>, places: &Places<'_>) 
             .map(|item| budgets(&item))
             .unwrap_or_default(),
         timeout: table.or("timeout", TIMEOUT, |item| item.duration(TIMEOUTS)),
+        placement: placement::read(&table, auth.as_ref()),
         auth: auth?,
     };
     let paging = table
@@ -126,26 +128,39 @@ fn fill(entry: &Provider, table: &Table<'_>) -> Option<DeTable<'static>> {
     Some(entry.filled(&values, &at))
 }
 
+/// Ways in besides OAuth; a request carries one credential.
+const WAYS: [&str; 2] = ["token", "basic"];
+
 fn auth(
     table: &Table<'_>,
     base_url: Option<&Url>,
     places: &Places<'_>,
     entry: Option<&Provider>,
 ) -> Option<Auth> {
-    if let Some(token) = table.own("token") {
-        for key in OAUTH_KEYS {
-            if let Some(item) = table.own(key) {
-                let message = format!("`{key}` is for OAuth, but `token` is sent instead");
-                table.contradiction(&item, message, "keep either `token` or the OAuth settings");
-            }
+    let mut ways = WAYS.iter().filter_map(|way| table.own(way));
+    let Some(way) = ways.next() else {
+        if OAUTH_KEYS.iter().any(|key| table.get(key).is_some()) {
+            return oauth::read(table, base_url, places, entry)
+                .map(|oauth| Auth::OAuth(Box::new(oauth)));
         }
-        return places.secret(&token).map(Auth::Bearer);
+        return Some(Auth::None);
+    };
+    for other in ways {
+        let message = format!("`{}` and `{}` cannot both be sent", way.key, other.key);
+        table.contradiction(&other, message, "keep the one that the source wants");
     }
-    if OAUTH_KEYS.iter().any(|key| table.get(key).is_some()) {
-        return oauth::read(table, base_url, places, entry)
-            .map(|oauth| Auth::OAuth(Box::new(oauth)));
+    for item in OAUTH_KEYS.iter().filter_map(|key| table.own(key)) {
+        let message = format!(
+            "`{}` is for OAuth, but `{}` is sent instead",
+            item.key, way.key
+        );
+        let help = format!("keep either `{}` or the OAuth settings", way.key);
+        table.contradiction(&item, message, &help);
     }
-    Some(Auth::None)
+    match way.key {
+        "basic" => placement::basic(&way, places).map(|basic| Auth::Basic(Box::new(basic))),
+        _ => places.secret(&way).map(Auth::Token),
+    }
 }
 
 /// Reads an absolute `http` or `https` URL without anything a base may not have.

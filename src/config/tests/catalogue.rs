@@ -126,7 +126,7 @@ fn every_snippet_makes_a_connection_without_a_warning_of_its_own() {
         assert!(own.iter().all(|text| text.contains("does not work yet")));
         assert!(connection.base_url.is_some(), "{}", provider.name);
         match (&connection.auth, access) {
-            (Auth::Bearer(_), Access::Token) => {}
+            (Auth::Token(_), Access::Token) => {}
             (Auth::OAuth(oauth), Access::AuthorizationCode) => {
                 assert!(matches!(oauth.grant, Grant::AuthorizationCode { .. }));
             }

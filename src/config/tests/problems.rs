@@ -1,5 +1,6 @@
 //! One problem at a time: its place, its words, its advice.
 
+mod access;
 mod flow;
 
 use super::{CONNECTION, FLOW, House, with};

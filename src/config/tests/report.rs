@@ -174,7 +174,7 @@ fn a_literal_secret_is_accepted_in_a_private_file_and_never_shown() {
     assert!(!serde_json::to_string(&report).unwrap().contains("canary"));
     house.write("t.toml", &text, 0o600);
     let config = house.load().unwrap();
-    let Auth::Bearer(source) = &config.connections["c"].auth else {
+    let Auth::Token(source) = &config.connections["c"].auth else {
         panic!("bearer")
     };
     assert_eq!(source.read().unwrap().expose_secret(), "s3cr3t-canary");

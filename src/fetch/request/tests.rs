@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Auth, Caps, Cursor, Name, Paging};
+use crate::config::{Auth, Caps, Cursor, Name, Paging, Placement};
 use crate::fetch::records::Scalar;
 use crate::record::CursorValue;
 
@@ -25,6 +25,7 @@ fn connection(base: Option<&str>) -> Connection {
         provider: None,
         base_url: base.map(|base| base.parse().unwrap()),
         auth: Auth::None,
+        placement: Placement::default(),
         headers: templates(&[("x-tenant", "{{ var.division }}")]),
         allow_hosts: ["https://files.example.com", "https://b.example:8443"]
             .map(|url| url.parse::<Url>().unwrap().origin())

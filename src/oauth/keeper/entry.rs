@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::config::{Account, Auth, OAuth, SecretError};
+use crate::config::{Account, Auth, OAuth, SecretError, SecretSource};
 use crate::oauth::standing::{Reason, Standing, State};
 use crate::oauth::vault::{Attempt, Credential};
 use crate::oauth::window::View;
@@ -57,6 +57,7 @@ impl Live {
     pub(super) fn access_token(&self) -> Option<AccessToken> {
         self.credential.as_ref().map(|credential| AccessToken {
             token: credential.access_token.clone(),
+            username: None,
             generation: credential.generation,
             expires_at: credential.expires_at,
         })
@@ -72,7 +73,7 @@ impl Entry {
     pub(super) fn oauth(&self) -> Option<&OAuth> {
         match &self.auth {
             Auth::OAuth(oauth) => Some(oauth),
-            Auth::None | Auth::Bearer(_) => None,
+            Auth::None | Auth::Token(_) | Auth::Basic(_) => None,
         }
     }
 
@@ -109,6 +110,12 @@ impl Entry {
             .map(|source| source.read())
             .transpose();
         secret.map_err(|source| self.secret_error("client secret", source))
+    }
+
+    /// Reads a secret that is sent as it is.
+    pub(super) fn secret(&self, what: &'static str, from: &SecretSource) -> Result<Secret, Error> {
+        from.read()
+            .map_err(|source| self.secret_error(what, source))
     }
 
     pub(super) fn secret_error(&self, what: &'static str, source: SecretError) -> Error {

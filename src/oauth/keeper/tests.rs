@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::Keeper;
 use crate::clock::SimClock;
 use crate::config::{
-    Account, Auth, Connection, ErrorRule, Grant, Meaning, Name, OAuth, RefreshPolicy,
+    Account, Auth, Connection, ErrorRule, Grant, Meaning, Name, OAuth, Placement, RefreshPolicy,
     RefreshWindow, RetryInDoubt,
 };
 use crate::http;
@@ -79,6 +79,7 @@ impl House {
             provider: None,
             base_url: None,
             auth: Auth::OAuth(Box::new(self.oauth.clone())),
+            placement: Placement::default(),
             headers: Vec::new(),
             allow_hosts: Vec::new(),
             time_zone: None,

@@ -1,0 +1,78 @@
+//! What can be wrong with how a connection gets in.
+
+use super::{CONNECTION, check, with};
+
+#[test]
+fn where_a_credential_stands() {
+    let more = |line: &str| with(line, "");
+    let instead = |line: &str| {
+        let tokens = "token = { env = \"TOKEN\" }";
+        with("", "").replace(tokens, line)
+    };
+    assert!(CONNECTION.contains("token = { env"));
+    check(&[
+        (
+            more("basic = { username = \"u\" }"),
+            "4:1",
+            "`token` and `basic` cannot both be sent .. keep the one",
+        ),
+        (
+            more("token_header = \"a b\""),
+            "4:16",
+            "`token_header` is no header name",
+        ),
+        (
+            more("token_header = \"Host\""),
+            "4:16",
+            "every request has for another purpose",
+        ),
+        (
+            more("headers = { x-api-key = \"1\" }\ntoken_header = \"X-Api-Key\""),
+            "4:13",
+            "`x-api-key` carries the token, and `headers` sets it too",
+        ),
+        (
+            more("token_scheme = \"a b\""),
+            "4:16",
+            "not one word .. \"\" for none",
+        ),
+        (
+            more("token_query = \"key\"\ntoken_header = \"X-Key\""),
+            "5:1",
+            "`token_header` is for headers, but `token_query` is said too",
+        ),
+        (
+            instead("token_query = \"key\""),
+            "3:1",
+            "`token_query` says where a token stands, but this connection sends no token",
+        ),
+        (
+            instead("basic = { username = \"u\" }\ntoken_scheme = \"x\""),
+            "4:1",
+            "`basic` stands in `Authorization` and nowhere else",
+        ),
+        (
+            instead("basic = { password = { env = \"P\" } }"),
+            "3:9",
+            "has no `username`",
+        ),
+        (
+            instead("basic = { username = \"a:b\" }"),
+            "3:22",
+            "holds a `:` .. the rest is the `password`",
+        ),
+        (
+            instead("basic = { username = \"u\" }\nclient_id = \"me\""),
+            "4:1",
+            "`client_id` is for OAuth, but `basic` is sent instead",
+        ),
+        (
+            instead(
+                "provider = \"notion\"\nclient_id = \"me\"\nclient_secret = { env = \"S\" }\n\
+                 redirect_uri = \"http://127.0.0.1:8765/callback\"\ntoken_query = \"access_token\"",
+            ),
+            "7:1",
+            "an access token does not belong into a URL .. `token_header`",
+        ),
+    ]);
+}
