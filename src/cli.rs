@@ -129,10 +129,18 @@ async fn answer(args: Args, output: Output) -> Result<Exit, Failed> {
         Command::Check => check::check(path, output, &clock),
         Command::Login {
             connection,
+            account,
             no_browser,
-        } => login::login(&load(path)?, &connection, no_browser, output, &clock).await,
-        Command::Logout { connection } => {
-            login::logout(&load(path)?, &connection, output, &clock).await
+        } => {
+            let who = login::Who::parse(connection, account)?;
+            login::login(&load(path)?, &who, no_browser, output, &clock).await
+        }
+        Command::Logout {
+            connection,
+            account,
+        } => {
+            let who = login::Who::parse(connection, account)?;
+            login::logout(&load(path)?, &who, output, &clock).await
         }
         Command::Connections => connections::connections(&load(path)?, output, &clock).await,
         Command::Providers { command: None } => Ok(providers::list(output)),

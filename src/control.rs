@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -47,6 +47,14 @@ pub struct RunRequest {
     pub flows: Vec<String>,
 }
 
+/// Names an account of a connection, in the query of a URL.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WhichAccount {
+    /// The account; without it the one without a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+}
+
 /// A login that has begun.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LoginBegun {
@@ -70,6 +78,9 @@ pub struct LoginRedirect {
 pub struct LoginDone {
     /// The connection.
     pub connection: String,
+    /// The account, if it has a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// When the access token expires, if the server says.
     pub expires_at: Option<jiff::Timestamp>,
     /// True if the connection can be kept alive without a person.
@@ -249,10 +260,9 @@ async fn relay(mut handle: Handle, flow: String, lines: mpsc::Sender<Event>) {
 async fn begin_login(
     State(house): State<House>,
     Path(name): Path<String>,
+    Query(which): Query<WhichAccount>,
 ) -> Result<Json<LoginBegun>, Failure> {
-    let begun = house
-        .keeper
-        .begin_login(&Account::of(known(&house, &name)?))?;
+    let begun = house.keeper.begin_login(&account(&house, &name, &which)?)?;
     Ok(Json(LoginBegun {
         id: begun.id,
         authorize_url: begun.authorize_url,
@@ -268,6 +278,7 @@ async fn finish_login(
     let done = house.keeper.finish_login(&id, &request.redirected).await?;
     Ok(Json(LoginDone {
         connection: done.connection.to_string(),
+        account: done.account.map(|name| name.to_string()),
         expires_at: done.expires_at,
         refreshable: done.can_refresh,
         scope: done.scope,
@@ -277,12 +288,27 @@ async fn finish_login(
 async fn logout(
     State(house): State<House>,
     Path(name): Path<String>,
+    Query(which): Query<WhichAccount>,
 ) -> Result<StatusCode, Failure> {
     house
         .keeper
-        .logout(&Account::of(known(&house, &name)?))
+        .logout(&account(&house, &name, &which)?)
         .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Returns the account that is meant, whether or not anybody has signed in to it.
+fn account(house: &House, connection: &str, which: &WhichAccount) -> Result<Account, Failure> {
+    let connection = known(house, connection)?;
+    let Some(name) = &which.account else {
+        return Ok(Account::of(connection));
+    };
+    let name = Name::parse(name).map_err(|why| Failure {
+        error: format!("`{name}` is no name of an account: {why}"),
+        remedy: Remedy::EditConfig,
+        hint: None,
+    })?;
+    Ok(Account::named(connection, &name))
 }
 
 /// Returns the connection of that name.

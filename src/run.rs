@@ -8,7 +8,6 @@ mod error;
 mod event;
 mod pull;
 mod reach;
-mod room;
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;

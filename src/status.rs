@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Name};
+use crate::config::{Account, Config, Name};
 use crate::journal::{self, Outcome, RunRow};
 use crate::oauth::{self, Health, Keeper, State, vault};
 use crate::remedy::Remedy;
@@ -31,11 +31,14 @@ pub struct Report {
     pub connections: Vec<ConnectionStatus>,
 }
 
-/// How one connection is.
+/// How one account of a connection is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ConnectionStatus {
     /// Its name.
     pub connection: String,
+    /// The account, if it has a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// The one word for it.
     pub state: String,
     /// True if nobody has to do anything.
@@ -64,7 +67,11 @@ pub struct ConnectionStatus {
 
 impl From<Health> for ConnectionStatus {
     fn from(health: Health) -> Self {
-        let login = || format!("tidegate login {}", health.connection);
+        let account = Account {
+            connection: health.connection,
+            name: health.account,
+        };
+        let login = || format!("tidegate login {}", account.words());
         let (well, hint) = match health.state {
             State::Ok | State::Refreshing | State::BackingOff => (true, None),
             State::InDoubt => (
@@ -78,7 +85,8 @@ impl From<Health> for ConnectionStatus {
             ),
         };
         Self {
-            connection: health.connection.to_string(),
+            connection: account.connection.to_string(),
+            account: account.name.as_ref().map(Name::to_string),
             state: health.state.as_str().to_owned(),
             well,
             reason: health.reason.map(|reason| reason.as_str().to_owned()),
@@ -91,6 +99,17 @@ impl From<Health> for ConnectionStatus {
             refresh_expires_at: health.refresh_expires_at,
             next_refresh_at: health.next_refresh_at,
             scope: health.scope,
+        }
+    }
+}
+
+impl ConnectionStatus {
+    /// Returns the connection's name, and the account's if it has one: `exact/berlin`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match &self.account {
+            None => self.connection.clone(),
+            Some(account) => format!("{}/{account}", self.connection),
         }
     }
 }
@@ -351,7 +370,7 @@ fn line(flows: &[FlowStatus], connections: &[ConnectionStatus], now: Timestamp) 
         .collect();
     let unwell = connections.iter().filter(|connection| !connection.well);
     let words = |state: &str| state.replace('_', " ");
-    trouble.extend(unwell.map(|of| format!("`{}` {}", of.connection, words(&of.state))));
+    trouble.extend(unwell.map(|of| format!("`{}` {}", of.title(), words(&of.state))));
     let count = match flows.len() {
         1 => "1 flow".to_owned(),
         flows => format!("{flows} flows"),

@@ -64,6 +64,9 @@ pub(super) enum Command {
     Login {
         /// The connection
         connection: String,
+        /// Which of several accounts, by a name you choose
+        #[arg(long, value_name = "NAME")]
+        account: Option<String>,
         /// Print the address instead of opening a browser
         #[arg(long)]
         no_browser: bool,
@@ -72,6 +75,9 @@ pub(super) enum Command {
     Logout {
         /// The connection
         connection: String,
+        /// Which of several accounts
+        #[arg(long, value_name = "NAME")]
+        account: Option<String>,
     },
     /// Show each connection and how its tokens are
     Connections,

@@ -42,6 +42,10 @@ fn exit(report: &Report) -> Exit {
 pub(super) fn show(report: &Report) {
     let relative = |at| print::relative(at, report.as_of);
     let or_dash = |at: Option<_>| at.map_or_else(|| "-".to_owned(), relative);
+    let has_accounts = report
+        .connections
+        .iter()
+        .any(|connection| connection.account.is_some());
     let rows = report.connections.iter().map(|connection| {
         let reason = connection
             .reason
@@ -51,21 +55,20 @@ pub(super) fn show(report: &Report) {
             .into_iter()
             .chain(connection.detail.clone())
             .collect();
-        vec![
-            connection.connection.clone(),
+        let account = connection.account.as_deref().unwrap_or("-").to_owned();
+        let mut row = vec![connection.connection.clone()];
+        row.extend(has_accounts.then_some(account));
+        row.extend([
             connection.state.replace('_', " "),
             or_dash(connection.expires_at),
             or_dash(connection.refresh_expires_at),
             why.join(": "),
-        ]
+        ]);
+        row
     });
-    let heading = [
-        "CONNECTION",
-        "STATE",
-        "ACCESS TOKEN ENDS",
-        "LOGIN ENDS",
-        "WHY",
-    ];
+    let mut heading = vec!["CONNECTION"];
+    heading.extend(has_accounts.then_some("ACCOUNT"));
+    heading.extend(["STATE", "ACCESS TOKEN ENDS", "LOGIN ENDS", "WHY"]);
     print::table(&heading, rows.collect(), &[]);
     for connection in report
         .connections
@@ -73,7 +76,7 @@ pub(super) fn show(report: &Report) {
         .filter(|connection| !connection.well)
     {
         if let Some(hint) = &connection.hint {
-            print::line(&format!("{}: {hint}", connection.connection));
+            print::line(&format!("{}: {hint}", connection.title()));
         }
     }
 }

@@ -90,7 +90,7 @@ async fn tell(
     clock: &LeapClock,
 ) -> Result<(), Failed> {
     step(2, "Signing in on `exact`, as a person would in a browser");
-    let begun = owner.client.begin_login("exact").await?;
+    let begun = owner.client.begin_login("exact", None).await?;
     say(&format!("  {}", shortened(begun.authorize_url.as_str())));
     let redirected = consent(&begun.authorize_url).await?;
     say(&format!(

@@ -10,7 +10,7 @@ use url::Url;
 use super::owner::Owner;
 use super::{Exit, Failed, Output, print};
 use crate::clock::{self, SharedClock, SystemClock};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Name};
 use crate::control::{LoginBegun, LoginDone};
 use crate::oauth::login::{self, Loopback};
 use crate::remedy::Remedy;
@@ -20,23 +20,58 @@ const PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// The longest line a person may paste, in bytes.
 const LONGEST_PASTE: u64 = 64 << 10;
 
+/// Whose tokens a command is about, as words of the command line.
+pub(super) struct Who {
+    connection: String,
+    account: Option<String>,
+}
+
+impl Who {
+    /// Takes the words, if the account's could be a name.
+    pub(super) fn parse(connection: String, account: Option<String>) -> Result<Self, Failed> {
+        if let Some(name) = &account {
+            Name::parse(name).map_err(|why| {
+                let error = format!("`{name}` cannot name an account: {why}");
+                Failed::new(error, Remedy::EditConfig, None)
+            })?;
+        }
+        Ok(Self {
+            connection,
+            account,
+        })
+    }
+
+    fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+}
+
+impl std::fmt::Display for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.account {
+            None => f.write_str(&self.connection),
+            Some(account) => write!(f, "{}/{account}", self.connection),
+        }
+    }
+}
+
 pub(super) async fn login(
     config: &Arc<Config>,
-    connection: &str,
+    who: &Who,
     no_browser: bool,
     output: Output,
     clock: &SharedClock,
 ) -> Result<Exit, Failed> {
-    known(config, connection)?;
+    known(config, &who.connection)?;
     let owner = Owner::reach(config, "login", clock).await?;
-    let done = sign_in(&owner, connection, no_browser, output).await;
+    let done = sign_in(&owner, who, no_browser, output).await;
     owner.leave().await;
     let done = done?;
     if output.json {
         print::json(&done);
         return Ok(Exit::Done);
     }
-    print::line(&format!("signed in on `{connection}`"));
+    print::line(&format!("signed in on `{who}`"));
     if let Some(at) = done.expires_at {
         print::line(&format!("  access token until {}", print::moment(at)));
     }
@@ -51,15 +86,16 @@ pub(super) async fn login(
 
 async fn sign_in(
     owner: &Owner,
-    connection: &str,
+    who: &Who,
     no_browser: bool,
     output: Output,
 ) -> Result<LoginDone, Failed> {
-    let begun = owner.client.begin_login(connection).await?;
+    let begun = owner.client.begin_login(&who.connection, who.account());
+    let begun = begun.await?;
     let redirected = redirected(&begun, no_browser, output).await?;
     Ok(owner
         .client
-        .finish_login(connection, &begun.id, redirected)
+        .finish_login(&who.connection, &begun.id, redirected)
         .await?)
 }
 
@@ -152,23 +188,28 @@ async fn pasted() -> Result<String, Failed> {
 
 pub(super) async fn logout(
     config: &Arc<Config>,
-    connection: &str,
+    who: &Who,
     output: Output,
     clock: &SharedClock,
 ) -> Result<Exit, Failed> {
     #[derive(Serialize)]
     struct LoggedOut<'a> {
         connection: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        account: Option<&'a str>,
     }
-    known(config, connection)?;
+    known(config, &who.connection)?;
     let owner = Owner::reach(config, "logout", clock).await?;
-    let done = owner.client.logout(connection).await;
+    let done = owner.client.logout(&who.connection, who.account()).await;
     owner.leave().await;
     done?;
     if output.json {
-        print::json(&LoggedOut { connection });
+        print::json(&LoggedOut {
+            connection: &who.connection,
+            account: who.account(),
+        });
     } else {
-        print::line(&format!("the tokens of `{connection}` are erased here"));
+        print::line(&format!("the tokens of `{who}` are erased here"));
     }
     Ok(Exit::Done)
 }

@@ -42,6 +42,17 @@ impl Account {
         [self.connection.as_str(), name]
     }
 
+    /// Reads connection and account as databases keep them; `None` if they are no names.
+    #[must_use]
+    pub fn from_row(connection: &str, name: &str) -> Option<Self> {
+        let connection = Name::parse(connection).ok()?;
+        let name = match name {
+            "" => None,
+            name => Some(Name::parse(name).ok()?),
+        };
+        Some(Self { connection, name })
+    }
+
     /// Returns the words that name the account on the command line: `exact --account berlin`.
     #[must_use]
     pub fn words(&self) -> String {

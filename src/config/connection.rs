@@ -161,6 +161,17 @@ pub enum Grant {
     ClientCredentials,
 }
 
+impl Grant {
+    /// Returns true if people grant access by signing in, so that there may be several accounts.
+    #[must_use]
+    pub fn is_login(&self) -> bool {
+        match self {
+            Self::AuthorizationCode { .. } => true,
+            Self::ClientCredentials => false,
+        }
+    }
+}
+
 /// How the client proves who it is at the token endpoint (RFC 6749 section 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAuth {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use url::form_urlencoded;
 
 use super::{Failure, LoginBegun, LoginDone, LoginRedirect, RunRequest};
 use crate::run::Event;
@@ -104,13 +105,18 @@ impl Client {
         Ok(())
     }
 
-    /// Begins a login on `connection`.
+    /// Begins a login on `connection`, as `account` if it has a name.
     ///
     /// # Errors
     /// If the owner refuses.
-    pub async fn begin_login(&self, connection: &str) -> Result<LoginBegun, Problem> {
+    pub async fn begin_login(
+        &self,
+        connection: &str,
+        account: Option<&str>,
+    ) -> Result<LoginBegun, Problem> {
         let path = format!("connections/{connection}/login");
-        let request = self.http.post(url(&path)).timeout(ANSWER_TIMEOUT);
+        let request = self.http.post(url_for(&path, account));
+        let request = request.timeout(ANSWER_TIMEOUT);
         read(self.send(request).await?).await
     }
 
@@ -129,14 +135,13 @@ impl Client {
         read(self.send(request.timeout(ANSWER_TIMEOUT)).await?).await
     }
 
-    /// Forgets the tokens of `connection`.
+    /// Forgets the tokens of `connection`, of `account` if it has a name.
     ///
     /// # Errors
     /// If the owner refuses.
-    pub async fn logout(&self, connection: &str) -> Result<(), Problem> {
-        let request = self
-            .http
-            .post(url(&format!("connections/{connection}/logout")));
+    pub async fn logout(&self, connection: &str, account: Option<&str>) -> Result<(), Problem> {
+        let path = format!("connections/{connection}/logout");
+        let request = self.http.post(url_for(&path, account));
         self.send(request.timeout(ANSWER_TIMEOUT)).await.map(drop)
     }
 
@@ -166,6 +171,19 @@ impl Client {
 /// The host is only there because HTTP wants one.
 fn url(path: &str) -> String {
     format!("http://tidegate/v1/{path}")
+}
+
+/// Adds which account is meant to the URL of `path`.
+fn url_for(path: &str, account: Option<&str>) -> String {
+    let mut url = url(path);
+    if let Some(account) = account {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("account", account)
+            .finish();
+        url.push('?');
+        url.push_str(&query);
+    }
+    url
 }
 
 fn json(request: reqwest::RequestBuilder, body: &impl Serialize) -> reqwest::RequestBuilder {

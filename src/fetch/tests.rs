@@ -3,7 +3,6 @@ mod server;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::Duration;
 
 use jiff::SignedDuration;
 

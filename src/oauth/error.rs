@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Reason, State, login, vault};
-use crate::config::{Account, Name, SecretError};
+use crate::config::{Account, Name, SecretError, no_such};
 use crate::remedy::Remedy;
 
 /// Why there is no access token, or no login.
@@ -14,6 +14,24 @@ pub enum Error {
     Unknown {
         /// The name asked for.
         connection: Name,
+    },
+    /// Nobody is signed in under that name.
+    #[error("connection `{connection}`: {}", no_such("account", name.as_str(), known.iter()))]
+    NoSuchAccount {
+        /// The connection.
+        connection: Name,
+        /// The account asked for.
+        name: Name,
+        /// The accounts there are.
+        known: Vec<Name>,
+    },
+    /// The account is one more than are kept.
+    #[error("there is no room for account `{account}`: {most} accounts with a name are the most")]
+    TooManyAccounts {
+        /// The account.
+        account: Account,
+        /// How many there may be.
+        most: usize,
     },
     /// A person must sign in.
     #[error("connection `{account}` needs a login: {}{}", why_login(*reason), in_brackets(detail))]
@@ -117,6 +135,8 @@ impl Error {
             Self::NeedsLogin { .. } | Self::NeedsAttention { .. } => Remedy::Login,
             Self::Waiting { .. } | Self::Slow { .. } | Self::Stopping { .. } => Remedy::Wait,
             Self::Unknown { .. }
+            | Self::NoSuchAccount { .. }
+            | Self::TooManyAccounts { .. }
             | Self::Rejected { .. }
             | Self::AccessRefused { .. }
             | Self::TokenRefused { .. }
@@ -157,6 +177,10 @@ impl Error {
                 "look at where `[connection.{}]` takes it from",
                 account.connection
             )),
+            Self::TooManyAccounts { .. } => Some(
+                "sign out of accounts nobody needs with `tidegate logout NAME --account ACCOUNT`"
+                    .to_owned(),
+            ),
             Self::Waiting {
                 reason: Some(Reason::VaultUnwritable),
                 ..
@@ -167,6 +191,7 @@ impl Error {
             Self::Login(error) => error.hint(),
             Self::Vault(error) => error.hint().map(str::to_owned),
             Self::Unknown { .. }
+            | Self::NoSuchAccount { .. }
             | Self::Waiting { .. }
             | Self::Slow { .. }
             | Self::Stopping { .. } => None,

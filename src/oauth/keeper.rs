@@ -23,16 +23,20 @@
 //! after the answer was kept, an open attempt with its answer, which the next start commits; after
 //! the commit, a file that no open attempt owns.
 
+mod accounts;
 mod entry;
 mod flight;
+mod rejected;
 mod sign_in;
+mod sign_out;
 mod start;
+mod tend;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -41,18 +45,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Origin;
 
+use accounts::Accounts;
 use entry::Entry;
 
-use super::login::{self, LoginDone, LoginStart, Pending};
+use super::login::Pending;
 use super::standing::{self, Reason};
 use super::vault::Vault;
 use super::window::Verdict;
 use super::{AccessToken, Error, Health};
 use crate::clock::{self, SharedClock};
-use crate::config::{Account, Auth, Connection, Grant, Name, OAuth};
+use crate::config::{Account, Auth, Connection, Name, OAuth};
 use crate::http;
 use crate::seal::RootKey;
-use crate::secret::Secret;
 use crate::store::Store;
 
 /// How long a caller waits for a flight: longer than one exchange may take, with the tries that
@@ -77,7 +81,7 @@ struct Inner {
     vault: Vault,
     http: http::Client,
     clock: SharedClock,
-    entries: BTreeMap<Account, Arc<Entry>>,
+    accounts: Accounts,
     servers: BTreeMap<String, Arc<Semaphore>>,
     /// The login each connection waits for.
     logins: Mutex<BTreeMap<Account, Pending>>,
@@ -113,8 +117,8 @@ impl Keeper {
     /// # Errors
     /// If there is none; [`Error::remedy`] says who must act.
     pub async fn authorization(&self, account: &Account) -> Result<Option<AccessToken>, Error> {
-        let entry = self.entry(account)?;
-        match &entry.auth {
+        let entry = &self.inner.accounts.get(account)?;
+        match &entry.client.auth {
             Auth::None => Ok(None),
             Auth::Token(source) => Ok(Some(AccessToken {
                 token: entry.secret("token", source)?,
@@ -136,161 +140,32 @@ impl Keeper {
         }
     }
 
-    /// Returns another access token after the source has refused the one of `generation`: a newer
-    /// one if there is one, else the fruit of one refresh.
-    ///
-    /// # Errors
-    /// If there is none; [`Error::AccessRefused`] if the one refused had only just been issued, so
-    /// that another would not help.
-    pub async fn rejected(&self, account: &Account, generation: u64) -> Result<AccessToken, Error> {
-        let entry = self.entry(account)?;
-        let Some(oauth) = entry.oauth() else {
-            return Err(Error::TokenRefused {
-                account: account.clone(),
-            });
-        };
-        let deadline = clock::after(self.inner.clock.now(), PATIENCE);
-        for _ in 0..ROUNDS {
-            if !self.landed(entry, deadline).await {
-                break;
-            }
-            let (present, is_brand_new, allowed_at) = {
-                let live = entry.live();
-                let view = entry.view(oauth, &live, self.inner.clock.now());
-                (
-                    live.generation(),
-                    view.is_brand_new(),
-                    view.allowed_at(true),
-                )
-            };
-            if present != Some(generation) {
-                return self.access_token(entry, oauth).await;
-            }
-            if is_brand_new {
-                return Err(Error::AccessRefused {
-                    account: account.clone(),
-                });
-            }
-            if !self.wait(allowed_at).await {
-                return Err(entry.error(allowed_at));
-            }
-            entry.client_secret(oauth)?;
-            self.depart(entry, present, true)?;
+    /// Returns the accounts of a connection that somebody is signed in to, or was until the server
+    /// refused; if there is none, the account without a name.
+    #[must_use]
+    pub fn accounts(&self, connection: &Name) -> Vec<Account> {
+        let all = self.inner.accounts.of(connection);
+        let present = all.iter().filter(|entry| !entry.is_absent());
+        let accounts: Vec<Account> = present.map(|entry| entry.account.clone()).collect();
+        match accounts.is_empty() {
+            true => vec![Account::of(connection)],
+            false => accounts,
         }
-        Err(self.slow(entry))
     }
 
-    /// Starts the refreshes that are due by now, and returns when to look again.
-    ///
-    /// `due` says when a connection will next be needed. Look again also when
-    /// [`any_landed`](Self::any_landed) completes. To be called inside the runtime.
-    pub fn tend(&self, due: impl Fn(&Account) -> Option<Timestamp>) -> Option<Timestamp> {
-        let now = self.inner.clock.now();
-        let mut next_at = None;
-        for entry in self.inner.entries.values() {
-            let Some(oauth) = entry.oauth() else { continue };
-            let (due_at, generation, is_flying) = {
-                let live = entry.live();
-                let view = entry.view(oauth, &live, now);
-                (
-                    view.due_at(due(&entry.account)),
-                    live.generation(),
-                    live.under_way().is_some(),
-                )
-            };
-            let look_at = match due_at {
-                _ if is_flying => Some(clock::after(now, LOOK_AGAIN)),
-                Some(due_at) if due_at <= now => {
-                    // While stopping nothing departs, and nobody looks again.
-                    let departed = self.depart(entry, generation, false).is_ok();
-                    departed.then(|| clock::after(now, LOOK_AGAIN))
-                }
-                due_at => due_at,
-            };
-            next_at = next_at.into_iter().chain(look_at).min();
-        }
-        next_at
-    }
-
-    /// Completes when some refresh has ended since it last did. For one listener: the one who tends.
-    pub async fn any_landed(&self) {
-        self.inner.landed.notified().await;
-    }
-
-    /// Begins a login: where to send the person, and what to finish it with.
-    ///
-    /// An earlier login of the same connection that was not finished is dropped.
-    ///
-    /// # Errors
-    /// If nobody signs in to this connection, or its secret cannot be read.
-    pub fn begin_login(&self, account: &Account) -> Result<LoginStart, Error> {
-        let entry = self.entry(account)?;
-        let oauth = self.signs_in(entry)?;
-        // Found out before the person has gone through it all rather than after.
-        entry.client_secret(oauth)?;
-        let now = self.inner.clock.now();
-        let (start, pending) = login::begin(oauth, account, now)?;
-        self.logins().insert(account.clone(), pending);
-        Ok(start)
-    }
-
-    /// Finishes a login with the URL the person was sent back to, or the code in it.
-    ///
-    /// Once the code is sent this ends by itself, also if the caller goes away.
-    ///
-    /// # Errors
-    /// Why the login did not work; the credential that was there stays.
-    pub async fn finish_login(&self, id: &str, redirected: &str) -> Result<LoginDone, Error> {
-        let (pending, code) = self.take_login(id, redirected)?;
-        let entry = Arc::clone(self.entry(&pending.account)?);
-        self.signs_in(&entry)?;
-        if self.inner.stopping.is_cancelled() {
-            return Err(Error::Stopping {
-                account: entry.account.clone(),
-            });
-        }
-        let keeper = self.clone();
-        let exchange = self.inner.flights.spawn(async move {
-            let done = keeper.inner.sign_in(&entry, &pending, code).await;
-            if matches!(done, Err(Error::Login(login::Error::NotSent { .. }))) {
-                // The code is as good as before.
-                keeper
-                    .logins()
-                    .entry(entry.account.clone())
-                    .or_insert(pending);
-            }
-            keeper.inner.landed.notify_one();
-            done
-        });
-        exchange
-            .await
-            .unwrap_or(Err(Error::Login(login::Error::Broken)))
-    }
-
-    /// Forgets everything about a connection, here; the server is not told.
-    ///
-    /// # Errors
-    /// If the vault cannot be written.
-    pub async fn logout(&self, account: &Account) -> Result<(), Error> {
-        let entry = self.entry(account)?;
-        let _turn = entry.turn.lock().await;
-        let now = self.inner.clock.now();
-        self.inner.vault.erase(account, now).await?;
-        let mut live = entry.live();
-        live.credential = None;
-        live.doubt = None;
-        live.standing = standing::without_credential(entry.oauth(), Reason::LoggedOut, now);
-        tracing::info!(connection = %account, "signed out");
-        Ok(())
-    }
-
-    /// Returns how every connection that signs in stands.
+    /// Returns how every account of the connections that have an authorization server stands.
     #[must_use]
     pub fn health(&self) -> Vec<Health> {
         let now = self.inner.clock.now();
-        let entries = self.inner.entries.values();
-        entries
-            .filter_map(|entry| Some(entry.health(entry.oauth()?, now)))
+        let all = self.inner.accounts.all();
+        let connections = all.chunk_by(|a, b| a.account.connection == b.account.connection);
+        connections
+            .flat_map(|entries| {
+                let healths = entries
+                    .iter()
+                    .filter_map(|entry| Some(entry.health(entry.oauth()?, now)));
+                standing::shown(healths.collect())
+            })
             .collect()
     }
 
@@ -398,53 +273,13 @@ impl Keeper {
             detail,
         }
     }
-
-    fn entry(&self, account: &Account) -> Result<&Arc<Entry>, Error> {
-        let entry = self.inner.entries.get(account);
-        entry.ok_or_else(|| Error::Unknown {
-            connection: account.connection.clone(),
-        })
-    }
-
-    fn signs_in<'a>(&self, entry: &'a Entry) -> Result<&'a OAuth, Error> {
-        let oauth = entry.oauth();
-        let oauth = oauth.filter(|oauth| matches!(oauth.grant, Grant::AuthorizationCode { .. }));
-        oauth.ok_or_else(|| {
-            login::Error::NobodySignsIn {
-                account: entry.account.clone(),
-            }
-            .into()
-        })
-    }
-
-    /// Takes the login `id` that `redirected` answers. A typing mistake or a stranger's answer
-    /// leaves it as it is.
-    fn take_login(&self, id: &str, redirected: &str) -> Result<(Pending, Secret), login::Error> {
-        let now = self.inner.clock.now();
-        let mut logins = self.logins();
-        logins.retain(|_, pending| !pending.has_ended(now));
-        let pending = logins.values().find(|pending| pending.is(id));
-        let pending = pending.ok_or(login::Error::NotPending)?;
-        let (account, code) = (pending.account.clone(), pending.code(redirected));
-        if matches!(code, Ok(_) | Err(login::Error::Denied { .. })) {
-            let taken = logins.remove(&account).ok_or(login::Error::NotPending)?;
-            return code.map(|code| (taken, code));
-        }
-        Err(code.err().unwrap_or(login::Error::NotPending))
-    }
-
-    fn logins(&self) -> MutexGuard<'_, BTreeMap<Account, Pending>> {
-        self.inner
-            .logins
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl std::fmt::Debug for Keeper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let connections = self.inner.entries.keys();
-        f.debug_set().entries(connections).finish()
+        let accounts = self.inner.accounts.all();
+        let accounts = accounts.iter().map(|entry| &entry.account);
+        f.debug_set().entries(accounts).finish()
     }
 }
 

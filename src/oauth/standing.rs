@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use super::Health;
 use crate::config::{Grant, OAuth};
 use crate::seal;
 
@@ -137,6 +138,11 @@ impl Standing {
         }
     }
 
+    /// Returns true if nobody ever signed in, or whoever did has signed out.
+    pub(super) fn is_absent(&self) -> bool {
+        is_absent(self.reason)
+    }
+
     /// A person must sign in.
     pub(super) fn needs_login(reason: Reason, detail: Option<String>, at: Timestamp) -> Self {
         Self {
@@ -146,6 +152,22 @@ impl Standing {
             ..Self::ok(at)
         }
     }
+}
+
+fn is_absent(reason: Option<Reason>) -> bool {
+    matches!(reason, Some(Reason::NeverSignedIn | Reason::LoggedOut))
+}
+
+/// Returns the accounts of one connection that somebody wants to see, of `all` there are: those
+/// somebody signed in to, or else the one without a name.
+pub(super) fn shown(mut all: Vec<Health>) -> Vec<Health> {
+    let is_present = |health: &Health| health.generation > 0 || !is_absent(health.reason);
+    if all.iter().any(is_present) {
+        all.retain(is_present);
+    } else {
+        all.retain(|health| health.account.is_none());
+    }
+    all
 }
 
 /// How a connection stands that has no credential, for `reason`.

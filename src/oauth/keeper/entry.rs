@@ -1,6 +1,6 @@
-//! What the keeper knows of one connection.
+//! What the keeper knows of one account.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -13,19 +13,33 @@ use crate::oauth::{AccessToken, Error, Health};
 use crate::seal;
 use crate::secret::Secret;
 
-/// One connection.
-pub(super) struct Entry {
-    pub(super) account: Account,
+/// How a connection is authorized, which all its accounts share.
+pub(super) struct Client {
     pub(super) auth: Auth,
     /// A digest of the configuration the server sees.
     pub(super) digest: [u8; seal::KEY],
+}
+
+impl Client {
+    pub(super) fn oauth(&self) -> Option<&OAuth> {
+        match &self.auth {
+            Auth::OAuth(oauth) => Some(oauth),
+            Auth::None | Auth::Token(_) | Auth::Basic(_) => None,
+        }
+    }
+}
+
+/// One account of a connection.
+pub(super) struct Entry {
+    pub(super) account: Account,
+    pub(super) client: Arc<Client>,
     /// Whose turn it is to talk to the authorization server; held over an exchange.
     pub(super) turn: tokio::sync::Mutex<()>,
     /// What is known; held only to look or to write, never over a wait.
     pub(super) live: Mutex<Live>,
 }
 
-/// What is known of a connection. It changes after the vault does.
+/// What is known of an account. It changes after the vault does.
 pub(super) struct Live {
     pub(super) credential: Option<Credential>,
     pub(super) standing: Standing,
@@ -36,6 +50,16 @@ pub(super) struct Live {
 }
 
 impl Live {
+    /// Nothing is known but how it stands.
+    pub(super) fn new(standing: Standing) -> Self {
+        Self {
+            credential: None,
+            standing,
+            doubt: None,
+            flight: None,
+        }
+    }
+
     /// Takes over what the vault knows; a flight under way goes on.
     pub(super) fn take(&mut self, found: Self) {
         let flight = self.flight.take();
@@ -65,16 +89,29 @@ impl Live {
 }
 
 impl Entry {
+    /// Makes the entry of an account of which nothing is known but how it stands.
+    pub(super) fn new(account: &Account, client: Arc<Client>, standing: Standing) -> Self {
+        Self {
+            account: account.clone(),
+            client,
+            turn: tokio::sync::Mutex::default(),
+            live: Mutex::new(Live::new(standing)),
+        }
+    }
+
     pub(super) fn live(&self) -> MutexGuard<'_, Live> {
         // No write to it can break off half-way, so it is whole even after a panic.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn oauth(&self) -> Option<&OAuth> {
-        match &self.auth {
-            Auth::OAuth(oauth) => Some(oauth),
-            Auth::None | Auth::Token(_) | Auth::Basic(_) => None,
-        }
+        self.client.oauth()
+    }
+
+    /// Returns true if nobody is signed in, and nobody expects it: never was, or signed out.
+    pub(super) fn is_absent(&self) -> bool {
+        let live = self.live();
+        live.credential.is_none() && live.standing.is_absent()
     }
 
     /// Lets everybody use a credential that the vault has.

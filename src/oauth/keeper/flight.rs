@@ -370,7 +370,7 @@ impl Inner {
                 in_doubt: attempt.doubt_at.is_some(),
                 ..view
             };
-            let settled = settle(&view, ending, entry.digest);
+            let settled = settle(&view, ending, entry.client.digest);
             live.standing = settled.standing.clone();
             if settled.outcome.is_some() {
                 live.doubt = None;
@@ -408,7 +408,7 @@ impl Inner {
     async fn look_into_vault(&self, entry: &Entry, oauth: &OAuth) {
         let now = self.clock.now();
         let name = &entry.account;
-        match start::recovered(&self.vault, name, oauth, entry.digest, now).await {
+        match start::recovered(&self.vault, name, oauth, entry.client.digest, now).await {
             Ok(found) => entry.live().take(found),
             Err(error) => self.hold_off(entry, Reason::VaultUnwritable, &error),
         }

@@ -1,16 +1,94 @@
-//! The exchange that a login ends with.
+//! A login, from the address the person is sent to, to the exchange it ends with.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
-use super::Inner;
 use super::entry::Entry;
 use super::flight::Landing;
+use super::{Inner, Keeper};
 use crate::config::Account;
 use crate::oauth::grant::{Class, Question};
-use crate::oauth::login::{self, LoginDone, Pending};
+use crate::oauth::login::{self, LoginDone, LoginStart, Pending};
 use crate::oauth::settle::Ending;
 use crate::oauth::vault::{Credential, Kind, Outcome};
 use crate::oauth::{Error, Secret};
+
+impl Keeper {
+    /// Begins a login: where to send the person, and what to finish it with.
+    ///
+    /// It may be an account that was not there before. An earlier login of the same account that was not finished is dropped.
+    ///
+    /// # Errors
+    /// If nobody signs in to this connection, its secret cannot be read, or it is one account too
+    /// many.
+    pub fn begin_login(&self, account: &Account) -> Result<LoginStart, Error> {
+        let now = self.inner.clock.now();
+        let entry = self.inner.accounts.admit(account, now)?;
+        let oauth = entry.oauth().ok_or(login::Error::Broken)?;
+        // Found out before the person has gone through it all rather than after.
+        entry.client_secret(oauth)?;
+        let (start, pending) = login::begin(oauth, account, now)?;
+        self.logins().insert(account.clone(), pending);
+        Ok(start)
+    }
+
+    /// Finishes a login with the URL the person was sent back to, or the code in it.
+    ///
+    /// Once the code is sent this ends by itself, also if the caller goes away.
+    ///
+    /// # Errors
+    /// Why the login did not work; the credential that was there stays.
+    pub async fn finish_login(&self, id: &str, redirected: &str) -> Result<LoginDone, Error> {
+        let (pending, code) = self.take_login(id, redirected)?;
+        let now = self.inner.clock.now();
+        let entry = self.inner.accounts.admit(&pending.account, now)?;
+        if self.inner.stopping.is_cancelled() {
+            return Err(Error::Stopping {
+                account: entry.account.clone(),
+            });
+        }
+        let keeper = self.clone();
+        let exchange = self.inner.flights.spawn(async move {
+            let done = keeper.inner.sign_in(&entry, &pending, code).await;
+            if matches!(done, Err(Error::Login(login::Error::NotSent { .. }))) {
+                // The code is as good as before.
+                keeper
+                    .logins()
+                    .entry(entry.account.clone())
+                    .or_insert(pending);
+            }
+            keeper.inner.landed.notify_one();
+            done
+        });
+        exchange
+            .await
+            .unwrap_or(Err(Error::Login(login::Error::Broken)))
+    }
+
+    /// Takes the login `id` that `redirected` answers. A typing mistake or a stranger's answer
+    /// leaves it as it is.
+    fn take_login(&self, id: &str, redirected: &str) -> Result<(Pending, Secret), login::Error> {
+        let now = self.inner.clock.now();
+        let mut logins = self.logins();
+        let ended = logins.extract_if(.., |_, pending| pending.has_ended(now));
+        ended.for_each(|(account, _)| self.inner.accounts.forget(&account));
+        let pending = logins.values().find(|pending| pending.is(id));
+        let pending = pending.ok_or(login::Error::NotPending)?;
+        let (account, code) = (pending.account.clone(), pending.code(redirected));
+        if matches!(code, Ok(_) | Err(login::Error::Denied { .. })) {
+            let taken = logins.remove(&account).ok_or(login::Error::NotPending)?;
+            return code.map(|code| (taken, code));
+        }
+        Err(code.err().unwrap_or(login::Error::NotPending))
+    }
+
+    fn logins(&self) -> MutexGuard<'_, BTreeMap<Account, Pending>> {
+        self.inner
+            .logins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Inner {
     /// Exchanges the code of a login. The credential that was there stays until the new one is in.

@@ -9,7 +9,8 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::entry::{Entry, Live};
+use super::accounts::Accounts;
+use super::entry::{Client, Entry, Live};
 use super::{Inner, Keeper, PER_SERVER};
 use crate::clock::SharedClock;
 use crate::config::{Account, Auth, BodyFormat, ClientAuth, Connection, Name, OAuth};
@@ -32,25 +33,38 @@ pub(super) async fn open(
 ) -> Result<Keeper, Error> {
     let now = clock.now();
     let vault = Vault::open(state_dir, store, key, now).await?;
-    let mut entries = BTreeMap::new();
+    let mut clients = BTreeMap::new();
     let mut servers = BTreeMap::new();
+    let mut known = BTreeMap::new();
     for (name, connection) in connections {
-        let account = Account::of(name);
-        let entry = entry(&vault, &account, &connection.auth, now).await?;
-        if let Some(oauth) = entry.oauth() {
+        let client = Arc::new(client(&vault, &connection.auth));
+        if let Some(oauth) = client.oauth() {
             let origin = oauth.token_url.origin().ascii_serialization();
             servers
                 .entry(origin)
                 .or_insert_with(|| Arc::new(Semaphore::new(PER_SERVER)));
         }
-        entries.insert(account, Arc::new(entry));
+        let account = Account::of(name);
+        let entry = entry(&vault, &account, &client, now).await?;
+        known.insert(account, Arc::new(entry));
+        clients.insert(name.clone(), client);
+    }
+    for account in vault.accounts().await? {
+        let client = clients.get(&account.connection);
+        let Some(client) = client.filter(|_| account.name.is_some()) else {
+            continue;
+        };
+        let entry = entry(&vault, &account, client, now).await?;
+        if !entry.is_absent() {
+            known.insert(account, Arc::new(entry));
+        }
     }
     vault.sweep(now).await?;
     let inner = Inner {
         vault,
         http,
         clock,
-        entries,
+        accounts: Accounts::new(clients, known),
         servers,
         logins: Mutex::default(),
         flights: TaskTracker::new(),
@@ -72,30 +86,27 @@ pub(super) fn unreadable(error: &vault::Error, at: Timestamp) -> Standing {
     }
 }
 
+fn client(vault: &Vault, auth: &Auth) -> Client {
+    Client {
+        auth: auth.clone(),
+        digest: match auth {
+            Auth::OAuth(oauth) => digest(vault, oauth),
+            Auth::None | Auth::Token(_) | Auth::Basic(_) => [0; seal::KEY],
+        },
+    }
+}
+
 async fn entry(
     vault: &Vault,
     account: &Account,
-    auth: &Auth,
+    client: &Arc<Client>,
     now: Timestamp,
 ) -> Result<Entry, Error> {
-    let live = Live {
-        credential: None,
-        standing: Standing::ok(now),
-        doubt: None,
-        flight: None,
-    };
-    let mut entry = Entry {
-        account: account.clone(),
-        auth: auth.clone(),
-        digest: [0; seal::KEY],
-        turn: tokio::sync::Mutex::default(),
-        live: Mutex::new(live),
-    };
-    let Auth::OAuth(oauth) = auth else {
+    let mut entry = Entry::new(account, Arc::clone(client), Standing::ok(now));
+    let Some(oauth) = client.oauth() else {
         return Ok(entry);
     };
-    entry.digest = digest(vault, oauth);
-    match recovered(vault, account, oauth, entry.digest, now).await {
+    match recovered(vault, account, oauth, client.digest, now).await {
         Ok(live) => entry.live = Mutex::new(live),
         Err(error @ vault::Error::Unreadable { .. }) => {
             tracing::error!(connection = %account, %error, "a sealed credential cannot be opened");

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::{Error, states};
 use crate::config::{self, Account, Auth, Name, OAuth};
 use crate::oauth::Health;
-use crate::oauth::standing::{Reason, Standing, State, without_credential};
+use crate::oauth::standing::{Reason, Standing, State, shown, without_credential};
 use crate::store;
 
 /// Returns how every connection that signs in stands, where nobody owns the vault.
@@ -25,22 +25,37 @@ pub fn glance(
         true => Some(store::open_reader(vault, &store::VAULT)?),
         false => None,
     };
+    let named = match &conn {
+        Some(conn) => named(conn, vault)?,
+        None => Vec::new(),
+    };
     let mut all = Vec::new();
     for (name, connection) in connections {
-        let account = &Account::of(name);
         let Auth::OAuth(oauth) = &connection.auth else {
             continue;
         };
-        all.push(match &conn {
-            Some(conn) => seen(conn, account, oauth, now)?,
-            None => health(
-                account,
-                without_credential(Some(oauth), Reason::NeverSignedIn, now),
-                None,
-            ),
-        });
+        let nameless = Account::of(name);
+        let accounts = named.iter().filter(|account| account.connection == *name);
+        let healths = [&nameless]
+            .into_iter()
+            .chain(accounts)
+            .map(|account| match &conn {
+                Some(conn) => seen(conn, account, oauth, now),
+                None => {
+                    let standing = without_credential(Some(oauth), Reason::NeverSignedIn, now);
+                    Ok(health(account, standing, None))
+                }
+            });
+        all.extend(shown(healths.collect::<Result<_, _>>()?));
     }
     Ok(all)
+}
+
+/// Returns the accounts with a name.
+fn named(conn: &Connection, vault: &Path) -> Result<Vec<Account>, Error> {
+    let mut accounts = states::accounts(conn)?.ok_or_else(|| states::impossible_name(vault))?;
+    accounts.retain(|account| account.name.is_some());
+    Ok(accounts)
 }
 
 /// What stands unsealed beside a credential.

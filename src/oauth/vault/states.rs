@@ -1,5 +1,7 @@
 //! How each connection stands.
 
+use std::path::Path;
+
 use rusqlite::{Connection, params};
 
 use super::{Error, Vault, unreadable};
@@ -8,6 +10,14 @@ use crate::oauth::standing::{Reason, Standing, State};
 use crate::store::Tx;
 
 impl Vault {
+    /// Returns every account of which something is known.
+    pub(in crate::oauth) async fn accounts(&self) -> Result<Vec<Account>, Error> {
+        let path = self.keys.path.clone();
+        self.store
+            .read(move |conn| accounts(conn)?.ok_or_else(|| impossible_name(&path)))
+            .await
+    }
+
     /// Returns how a connection stands, if that was ever written down.
     pub(in crate::oauth) async fn standing(
         &self,
@@ -15,6 +25,34 @@ impl Vault {
     ) -> Result<Option<Standing>, Error> {
         let account = account.clone();
         self.store.read(move |conn| read(conn, &account)).await
+    }
+}
+
+/// Returns every account of which something is known; `None` if one has an impossible name.
+pub(super) fn accounts(conn: &Connection) -> Result<Option<Vec<Account>>, Error> {
+    let mut statement = conn.prepare_cached(
+        "SELECT connection, account FROM states
+         UNION SELECT connection, account FROM credentials
+         UNION SELECT connection, account FROM refreshes WHERE ended_at IS NULL
+         ORDER BY connection, account",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut accounts = Vec::new();
+    for row in rows {
+        let (connection, name): (String, String) = row?;
+        let Some(account) = Account::from_row(&connection, &name) else {
+            return Ok(None);
+        };
+        accounts.push(account);
+    }
+    Ok(Some(accounts))
+}
+
+/// Says that a row of the vault names an account as nobody can name one.
+pub(super) fn impossible_name(vault: &Path) -> Error {
+    Error::Damaged {
+        path: vault.to_owned(),
+        what: "it holds an account whose name is no name".to_owned(),
     }
 }
 
