@@ -6,6 +6,7 @@
 
 mod answer;
 mod error;
+mod failure;
 mod limits;
 mod link;
 mod odata;
@@ -16,12 +17,11 @@ mod retry;
 mod scope;
 mod waiting;
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use jiff::Timestamp;
 
 pub use self::error::{Asked, Document, Error, Tries};
+use self::failure::{Cause, Failure, damaged, no_answer};
 pub use self::limits::{LONGEST_WAIT, Limits, Windows};
 pub use self::paginate::Problem as PagingProblem;
 use self::paginate::{Answered, Ask, Pager};
@@ -79,30 +79,6 @@ pub struct Pages {
 struct Astray {
     asked: Asked,
     problem: PagingProblem,
-}
-
-/// Why one try brought no page.
-enum Failure {
-    /// Another try may.
-    Later(Cause),
-    /// No other try will.
-    Final(Error),
-}
-
-enum Cause {
-    Status {
-        asked: Asked,
-        status: u16,
-        message: Option<String>,
-    },
-    NoAnswer {
-        asked: Asked,
-        source: http::Error,
-    },
-    Damaged {
-        asked: Asked,
-        problem: BodyProblem,
-    },
 }
 
 /// Prepares to read `resource`; nothing is sent yet.
@@ -346,73 +322,6 @@ impl Pages {
             .next(answered)
             .map_err(|problem| Astray { asked, problem });
         self.number += 1;
-    }
-}
-
-impl Cause {
-    fn reason(&self) -> Reason {
-        match self {
-            Self::Status { status, .. } => Reason::Failed {
-                status: Some(*status),
-            },
-            Self::NoAnswer { .. } | Self::Damaged { .. } => Reason::Failed { status: None },
-        }
-    }
-
-    fn after(self, tries: Tries) -> Error {
-        match self {
-            Self::Status {
-                asked,
-                status,
-                message,
-            } => Error::Unavailable {
-                asked,
-                status,
-                tries,
-                message,
-            },
-            Self::NoAnswer { asked, source } => Error::NoAnswer {
-                asked,
-                source,
-                tries,
-            },
-            Self::Damaged { asked, problem } => Error::Damaged {
-                asked,
-                problem,
-                tries,
-            },
-        }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Final(error)
-    }
-}
-
-const ONCE: Tries = Tries {
-    count: 1,
-    over: Duration::ZERO,
-};
-
-fn no_answer(asked: Asked, source: http::Error) -> Error {
-    Error::NoAnswer {
-        asked,
-        source,
-        tries: ONCE,
-    }
-}
-
-/// A body that stops too early may come whole the next time; one that is wrong stays wrong.
-fn damaged(asked: Asked, problem: BodyProblem) -> Failure {
-    match problem {
-        BodyProblem::Empty | BodyProblem::Cut => Failure::Later(Cause::Damaged { asked, problem }),
-        problem => Failure::Final(Error::Damaged {
-            asked,
-            problem,
-            tries: ONCE,
-        }),
     }
 }
 

@@ -25,6 +25,12 @@ pub struct Page {
 }
 
 impl Page {
+    /// Returns how many bytes of memory the page takes up.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.body.len() + size_of_val(self.records.as_slice())
+    }
+
     /// Returns the records as JSON text, in the order of the page.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.records.iter().map(|range| {

@@ -8,6 +8,7 @@ mod error;
 mod event;
 mod pull;
 mod reach;
+mod room;
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;

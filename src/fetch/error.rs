@@ -224,6 +224,7 @@ impl Error {
                 | records::Problem::Encoding(_) => Remedy::Wait,
                 records::Problem::NotRecords { .. }
                 | records::Problem::NotAnObject { .. }
+                | records::Problem::TooMany
                 | records::Problem::NoEnvelope
                 | records::Problem::NotScalar => Remedy::EditConfig,
             },
@@ -240,6 +241,10 @@ impl Error {
                 source: http::Error::TooLarge { .. },
                 ..
             } => Some("ask for fewer records per page, or raise `max_page_bytes`"),
+            Self::Damaged {
+                problem: Body::TooMany,
+                ..
+            } => Some("ask for fewer records per page"),
             Self::Forbidden { .. } => Some(
                 "the account that signed in may not read this; ask whoever grants rights at the source",
             ),

@@ -15,6 +15,10 @@ use self::walk::Seen;
 use super::odata;
 use crate::record::FieldPath;
 
+/// The most records of one page: enough for every page there is, and few enough that noting where
+/// each stands takes no more memory than a small page does.
+pub(super) const MOST_RECORDS: usize = 1_000_000;
+
 /// Where the records of a body stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
@@ -122,6 +126,9 @@ pub enum Problem {
         /// What it is.
         found: &'static str,
     },
+    /// There are too many records to note where each stands.
+    #[error("has more than {MOST_RECORDS} records, the most one page may have")]
+    TooMany,
     /// An OData envelope was expected.
     #[error("has no OData envelope: neither `d` nor `value` holds records")]
     NoEnvelope,

@@ -3,6 +3,7 @@ mod server;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 

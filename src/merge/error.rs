@@ -1,8 +1,8 @@
 //! Why records could not be merged.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::de::IgnoredAny;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 
 use crate::config::Table;
@@ -236,31 +236,49 @@ impl Place<'_> {
 
     /// Tells what fields the record has, not what is in them.
     pub(super) fn key_missing(&self, key: &FieldPath, record: &str) -> Error {
-        let fields: Result<BTreeMap<String, IgnoredAny>, _> = serde_json::from_str(record);
-        let fields: Vec<String> = fields
-            .map(|fields| {
-                fields
-                    .into_keys()
-                    .map(|name| format!("`{}`", sample(&name)))
-                    .collect()
-            })
-            .unwrap_or_default();
-        let mut names = fields
+        let names = serde_json::from_str(record).unwrap_or(Names(Vec::new())).0;
+        let mut fields: Vec<String> = names
             .iter()
             .take(FIELDS)
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(", ");
-        if fields.len() > FIELDS {
-            names.push_str(", …");
+            .map(|name| format!("`{}`", sample(name)))
+            .collect();
+        if names.len() > FIELDS {
+            fields.push("…".to_owned());
         }
         Error::KeyMissing {
             table: self.table.name.clone(),
             key: key.to_string(),
             page: self.page,
             position: self.index + 1,
-            fields: names,
+            fields: fields.join(", "),
         }
+    }
+}
+
+/// The first names of an object, one more than are shown.
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self(Vec::new()))
+    }
+}
+
+impl<'de> Visitor<'de> for Names {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while self.0.len() <= FIELDS
+            && let Some((name, IgnoredAny)) = map.next_entry()?
+        {
+            self.0.push(name);
+        }
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(self)
     }
 }
 

@@ -34,14 +34,14 @@ pub(super) fn survey(table: &Table, columns: &[Column], pages: &[Page]) -> Resul
                 page: page.number,
                 index,
             };
-            walk.record(record, &mut slots)
-                .map_err(|error| place.not_a_record(&error))?;
-            if slots.len() > MOST_COLUMNS {
+            let walked = walk.record(record, &mut slots);
+            if walk.is_crowded() || slots.len() > MOST_COLUMNS {
                 return Err(Error::TooManyColumns {
                     table: table.name.clone(),
                     columns: slots.len(),
                 });
             }
+            walked.map_err(|error| place.not_a_record(&error))?;
             seen.resize(slots.len(), Seen::NOTHING);
             for (seen, raw) in seen.iter_mut().zip(&slots) {
                 *seen |= Seen::of_value(raw);

@@ -12,6 +12,10 @@ use serde_json::value::RawValue;
 use super::text;
 use crate::record::FieldPath;
 
+/// The most names remembered of one object. A table cannot have as many columns, so where there are
+/// more, names are data, such as an identifier each, and not worth the memory.
+const MOST_NAMES: usize = 10_000;
+
 /// What a field that nobody asked for is to a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unknown {
@@ -31,6 +35,7 @@ pub(super) struct Walk {
     slots: usize,
     learnt: Vec<String>,
     met_unknown: bool,
+    is_crowded: bool,
 }
 
 /// The names inside one object: the record, or an object a path leads through.
@@ -62,6 +67,7 @@ impl Walk {
             slots: 0,
             learnt: Vec::new(),
             met_unknown: false,
+            is_crowded: false,
         }
     }
 
@@ -113,6 +119,11 @@ impl Walk {
     /// Returns the fields that got a slot because nobody had asked for them, in slot order.
     pub(super) fn learnt(&self) -> &[String] {
         &self.learnt
+    }
+
+    /// Returns true if there were more names to learn than any table has columns.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.is_crowded
     }
 
     /// Fills `slots` from one record; returns true if it has a field that must be reported.
@@ -217,6 +228,17 @@ impl<'p> Visitor<'p> for Object<'_, '_, 'p> {
             };
             let index = match name {
                 Met::Field(index) => index,
+                Met::Unknown(name) if level.fields.len() >= MOST_NAMES => {
+                    if wants_all && !is_noise(&name) {
+                        self.walk.met_unknown = true;
+                        self.walk.is_crowded = self.walk.unknown == Unknown::Learnt;
+                    }
+                    if self.walk.is_crowded {
+                        return Err(de::Error::custom("too many names"));
+                    }
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
                 Met::Unknown(name) => {
                     let index = level.field(&name);
                     level.fields[index].is_settled = !wants_all || is_noise(&name);

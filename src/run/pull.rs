@@ -3,7 +3,7 @@
 //! Two futures share the work. One fetches pages into a short channel; the other takes whatever
 //! has arrived and merges it in one transaction of whole pages, together with the bookmark and the
 //! counts. So a slow source gets a transaction per page, a fast one several pages per transaction,
-//! and memory is bounded by the channel and [`BATCH_BYTES`].
+//! and memory is bounded by [`Room`].
 
 use std::sync::Mutex;
 
@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
 use super::reach::{Reach, Step};
+use super::room::{Room, Share};
 use super::{Error, Event, Inner, Told};
 use crate::config::{Account, Connection, Flow, Placement};
 use crate::fetch::{self, Pages, Start, Waiting, World};
@@ -26,6 +27,9 @@ const PAGES_AHEAD: usize = 2;
 /// A transaction takes no further page once its pages have this many bytes: enough for SQLite's
 /// commit to cost little beside the rows, little enough to stay within a small process.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// A fetched page with its share of the memory for pages.
+type Fetched = (Page, Option<Share>);
 
 /// The pages of one run.
 pub(super) struct Pull<'a> {
@@ -112,7 +116,8 @@ impl<'a> Pull<'a> {
             .await?)
     }
 
-    async fn fetch(&self, mut pages: Pages, ahead: mpsc::Sender<Page>) -> Result<(), Error> {
+    async fn fetch(&self, mut pages: Pages, ahead: mpsc::Sender<Fetched>) -> Result<(), Error> {
+        let room = Room::new();
         let mut requests = 0;
         loop {
             let page = self.next_page(&mut pages).await;
@@ -124,7 +129,8 @@ impl<'a> Pull<'a> {
             };
             debug!(flow = %self.flow.name, run = self.run, page = page.number,
                 records = page.records.len(), "page fetched");
-            if ahead.send(page).await.is_err() {
+            let share = room.take(page.size()).await;
+            if ahead.send((page, share)).await.is_err() {
                 return Ok(()); // the merge failed, and tells why itself
             }
         }
@@ -197,18 +203,22 @@ impl<'a> Pull<'a> {
     }
 
     /// Merges what arrives: each transaction holds whole pages, their counts and their bookmark.
-    async fn merge(&self, mut arrived: mpsc::Receiver<Page>) -> Result<(), Error> {
+    async fn merge(&self, mut arrived: mpsc::Receiver<Fetched>) -> Result<(), Error> {
         // The first page goes alone: what it had may decide how far the bookmark goes.
         let mut most = 0;
-        while let Some(first) = arrived.recv().await {
+        while let Some((first, share)) = arrived.recv().await {
             let mut bytes = first.body.len();
-            let mut batch = vec![first];
+            let (mut batch, mut shares) = (vec![first], vec![share]);
             while bytes < most {
-                let Ok(page) = arrived.try_recv() else { break };
+                let Ok((page, share)) = arrived.try_recv() else {
+                    break;
+                };
                 bytes += page.body.len();
                 batch.push(page);
+                shares.push(share);
             }
             self.merge_batch(batch).await?;
+            drop(shares);
             most = BATCH_BYTES;
         }
         Ok(())

@@ -163,6 +163,21 @@ fn a_page_that_is_wrong_anywhere_fails_as_a_whole() {
 }
 
 #[test]
+fn a_page_of_nothing_but_tiny_records_has_a_cap() {
+    let most = format!("[{}{{}}]", "{},".repeat(MOST_RECORDS - 1));
+    assert_eq!(
+        texts(Place::Root, &most).map(|texts| texts.len()),
+        Ok(MOST_RECORDS)
+    );
+    let more = most.replacen("[", "[{},", 1);
+    assert_eq!(texts(Place::Root, &more), Err(Problem::TooMany));
+    assert_eq!(
+        Problem::TooMany.to_string(),
+        "has more than 1000000 records, the most one page may have"
+    );
+}
+
+#[test]
 fn values_keep_their_digits_and_their_meaning() {
     let paths = ["next", "meta.cursor", "meta.total", "more", "gone", "void"]
         .map(|path| path.parse().unwrap());

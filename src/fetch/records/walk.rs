@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Node, Problem, Records, Scalar, damage};
+use super::{MOST_RECORDS, Node, Problem, Records, Scalar, damage};
 
 /// What stood where records may stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +139,9 @@ impl<'de> Visitor<'de> for Step<'_, '_> {
                 let number = self.walk.records.len() + 1;
                 let found = kind(raw.get());
                 return Err(self.walk.stop(Problem::NotAnObject { number, found }));
+            }
+            if self.walk.records.len() == MOST_RECORDS {
+                return Err(self.walk.stop(Problem::TooMany));
             }
             let range = self.walk.range(raw);
             self.walk.records.push(range);

@@ -286,6 +286,33 @@ async fn two_thousand_columns_are_too_many_and_fewer_are_not() {
 }
 
 #[tokio::test]
+async fn names_that_are_data_are_not_all_remembered() {
+    let fields: Vec<String> = (0..100_000).map(|name| format!("\"n{name}\":1")).collect();
+    let page = format!("[{{{},\"id\":1,\"a\":{{{0}}}}}]", fields.join(","));
+    let room = Room::new();
+    let error = room.merge(&table("t", &["id"]), &[&page]).await;
+    let error = error.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::TooManyColumns {
+                columns: 2001..11_000,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let listed = listed("t", &["id"], &[("id", "id", None), ("b", "a.n99999", None)]);
+    let merged = room.merge(&listed, &[&page]).await.unwrap();
+    assert_eq!(counts(&merged), [1, 0, 0]);
+    assert_eq!(room.rows("SELECT id, b FROM t").await, ["1|1"]);
+
+    let keyless = page.replace("\"id\"", "\"ID\"");
+    let error = room.merge(&listed, &[&keyless]).await.unwrap_err();
+    assert!(error.to_string().ends_with("`n6`, `n7`, …"), "{error}");
+}
+
+#[tokio::test]
 async fn keys_may_be_composite_nested_or_all_there_is() {
     let room = Room::new();
     let two = table("two", &["division", "line.no"]);
