@@ -18,7 +18,7 @@ use std::time::Duration;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value as Json, json};
-use support::{OidcServer, TempHouse, call};
+use support::{AuthorizationServer, TempHouse, call};
 
 /// Longer than an access token lives.
 const LIFE: Duration = Duration::from_secs(601);
@@ -104,14 +104,14 @@ key = ["cca3"]
 /// A house whose connection `atlas` leads to the server, with these flows.
 struct World {
     house: TempHouse,
-    server: OidcServer,
+    server: AuthorizationServer,
 }
 
 impl World {
     /// Sets everything up for one client of the server; `None` if the server is not to be had.
     fn of(client: &str, flows: &str) -> Option<Self> {
         let house = TempHouse::new("");
-        let server = OidcServer::start(&house)?;
+        let server = AuthorizationServer::oidc_provider(&house)?;
         let (api, authorize_url, token_url) =
             (&server.api, &server.authorize_url, &server.token_url);
         let proof = match client {

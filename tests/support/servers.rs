@@ -15,12 +15,13 @@ use super::process::Running;
 /// Names the file that tells which tests were left out, and why.
 const SKIPS: &str = "TIDEGATE_TEST_SKIPS";
 
-/// The oldest Node that `oidc-provider` runs on.
+/// The oldest Node that the servers run on.
 const OLDEST_NODE: u32 = 20;
 
-/// `oidc-provider`, a breakable line to its token endpoint, and an API with real records behind it.
+/// An authorization server that is not ours, a breakable line to its token endpoint, and an API
+/// behind it.
 #[derive(Debug)]
-pub struct OidcServer {
+pub struct AuthorizationServer {
     _running: Running,
     /// The issuer.
     pub issuer: String,
@@ -31,12 +32,22 @@ pub struct OidcServer {
     /// The API.
     pub api: String,
     admin: String,
-    secrets: Value,
+    told: Value,
 }
 
-impl OidcServer {
-    /// Starts the servers on the clock of `house`; `None`, and a line among the skips, if Node or
-    /// its packages are not to be had.
+impl AuthorizationServer {
+    /// Starts `oidc-provider`, with an API that has real records.
+    pub fn oidc_provider(house: &TempHouse) -> Option<Self> {
+        Self::start(house, "oidc")
+    }
+
+    /// Starts `@node-oauth/oauth2-server`.
+    pub fn oauth2_server(house: &TempHouse) -> Option<Self> {
+        Self::start(house, "oauth2-server")
+    }
+
+    /// Starts the servers of a directory on the clock of `house`; `None`, and a line among the
+    /// skips, if Node or its packages are not to be had.
     #[cfg_attr(
         not(feature = "test-clock"),
         expect(
@@ -44,10 +55,12 @@ impl OidcServer {
             reason = "without a test clock there is none to share"
         )
     )]
-    pub fn start(house: &TempHouse) -> Option<Self> {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/oidc");
-        if let Err(why) = install(&dir) {
-            skip(&format!("tests against oidc-provider: {why}"));
+    fn start(house: &TempHouse, name: &str) -> Option<Self> {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/servers")
+            .join(name);
+        if let Err(why) = install(&dir, name) {
+            skip(&format!("tests against the server {name}: {why}"));
             return None;
         }
         let mut command = Command::new("node");
@@ -65,13 +78,23 @@ impl OidcServer {
             token_url: text("token_url"),
             api: text("api"),
             admin: text("admin"),
-            secrets: told["secrets"].clone(),
+            told,
         })
     }
 
     /// Returns the secret of a confidential client.
     pub fn secret_of(&self, client: &str) -> &str {
-        self.secrets[client].as_str().unwrap()
+        self.told["secrets"][client].as_str().unwrap()
+    }
+
+    /// Returns what else the server told of itself.
+    pub fn told(&self, name: &str) -> &Value {
+        &self.told[name]
+    }
+
+    /// Asks the admin interface for something.
+    pub fn admin(&self, method: &str, path: &str) -> Value {
+        call(method, &format!("{}/{path}", self.admin), None).json()
     }
 
     /// Signs in at the provider's real pages as a person with a browser would, and returns the URL
@@ -147,7 +170,7 @@ fn array(value: Value) -> Vec<Value> {
 
 /// Installs the packages that the lock file names, unless they are there: once, whatever the number
 /// of tests that start at the same time.
-fn install(dir: &Path) -> Result<(), String> {
+fn install(dir: &Path, name: &str) -> Result<(), String> {
     let version =
         works(Command::new("node").arg("--version")).map_err(|why| format!("node {why}"))?;
     let major = version
@@ -161,8 +184,9 @@ fn install(dir: &Path) -> Result<(), String> {
             version.trim()
         ));
     }
-    let guard = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm-oidc.lock"))
-        .map_err(|error| error.to_string())?;
+    let guard =
+        File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("npm-{name}.lock")))
+            .map_err(|error| error.to_string())?;
     guard.lock().map_err(|error| error.to_string())?;
     if is_installed(dir) {
         return Ok(());

@@ -5,12 +5,12 @@
 //   POST   /records/SET          `[{ key, field… }]`: change records, or add ones
 //   DELETE /records/SET          `[key…]`: remove records
 //   POST   /arrive/SET?count=N   let N real records arrive that were held back; answers with them
-//   POST   /fault                `{ kind, … }`: see line.mjs
+//   POST   /fault                `{ kind, … }`: see ../shared/line.mjs
 //   POST   /heal                 forget the faults that did not happen yet
 //   GET    /ledger[?count=N]     the token requests, once there are N of them
 //   POST   /lives                `{ accessToken?, refreshToken? }`: seconds, for tokens to come
 
-import { readBody, sendJson } from './listen.mjs';
+import { readBody, sendJson } from '../shared/listen.mjs';
 import { signIn } from './browser.mjs';
 
 /** Makes the request handler of the admin interface. */

@@ -12,7 +12,7 @@
 
 import { createHash } from 'node:crypto';
 
-import { readBody, sendJson } from './listen.mjs';
+import { readBody, sendJson } from '../shared/listen.mjs';
 import { isActive } from './provider.mjs';
 
 const PAGE = 500;

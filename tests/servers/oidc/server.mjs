@@ -2,13 +2,13 @@
 // interface, prints one line of JSON that says where they are, and ends when its input does, so
 // that nothing is left behind by a test that was killed.
 
-import './clock.mjs';
+import '../shared/clock.mjs';
 
 import { makeAdmin } from './admin.mjs';
 import { makeApi } from './api.mjs';
 import { load } from './data.mjs';
-import { Line } from './line.mjs';
-import { listen } from './listen.mjs';
+import { Line } from '../shared/line.mjs';
+import { listen } from '../shared/listen.mjs';
 import { makeProvider, secretOf } from './provider.mjs';
 
 process.stdin.resume();

@@ -1,4 +1,4 @@
-// What the four servers share: a loopback port, bodies, and answers in JSON.
+// What the servers share: a loopback port, bodies, and answers in JSON.
 
 import http from 'node:http';
 
