@@ -2,6 +2,9 @@
 //!
 //! A bookmark covers rows, so it moves in the transaction that merges them: whoever calls
 //! [`advance`] has just called the merge with the same `tx`. It never moves back by itself.
+//!
+//! A flow that reads several *parts*, each in an order of its own, has a bookmark for each: one
+//! part per account. The part of a flow that has only one is called `""`.
 
 use jiff::Timestamp;
 use rusqlite::types::Type;
@@ -11,14 +14,16 @@ use crate::config::Name;
 use crate::record::CursorValue;
 use crate::store::{self, Error, Tx};
 
-/// Returns a flow's bookmark, or `None` if it has none yet.
+/// Returns the bookmark of a flow's part, or `None` if it has none yet.
 ///
 /// # Errors
 /// If the database cannot be read, or holds a bookmark this program does not understand.
-pub fn read(conn: &Connection, flow: &Name) -> Result<Option<CursorValue>, Error> {
+pub fn read(conn: &Connection, flow: &Name, part: &str) -> Result<Option<CursorValue>, Error> {
     let found = conn
-        .prepare_cached("SELECT kind, value FROM _tidegate_bookmarks WHERE flow = ?1")?
-        .query_one([flow.as_str()], |row| {
+        .prepare_cached(
+            "SELECT kind, value FROM _tidegate_bookmarks WHERE flow = ?1 AND part = ?2",
+        )?
+        .query_one([flow.as_str(), part], |row| {
             let (kind, value): (String, String) = (row.get(0)?, row.get(1)?);
             parse(&kind, value).ok_or_else(|| {
                 let reason = format!("`{kind}` is no bookmark of this version").into();
@@ -29,7 +34,7 @@ pub fn read(conn: &Connection, flow: &Name) -> Result<Option<CursorValue>, Error
     Ok(found)
 }
 
-/// Moves a flow's bookmark to `to`, unless it already is at that value or a later one.
+/// Moves the bookmark of a flow's part to `to`, unless it already is at that value or a later one.
 ///
 /// A value of another kind than before replaces it: the cursor field was changed.
 ///
@@ -38,21 +43,23 @@ pub fn read(conn: &Connection, flow: &Name) -> Result<Option<CursorValue>, Error
 pub fn advance(
     tx: &Tx<'_>,
     flow: &Name,
+    part: &str,
     to: &CursorValue,
     run: i64,
     at: Timestamp,
 ) -> Result<(), Error> {
-    if read(tx, flow)?.is_some_and(|before| before >= *to) {
+    if read(tx, flow, part)?.is_some_and(|before| before >= *to) {
         return Ok(());
     }
     tx.prepare_cached(
-        "INSERT INTO _tidegate_bookmarks (flow, kind, value, updated_at, run) \
-         VALUES (?1, ?2, ?3, ?4, ?5) \
-         ON CONFLICT (flow) DO UPDATE SET kind = excluded.kind, value = excluded.value, \
+        "INSERT INTO _tidegate_bookmarks (flow, part, kind, value, updated_at, run) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT (flow, part) DO UPDATE SET kind = excluded.kind, value = excluded.value, \
            updated_at = excluded.updated_at, run = excluded.run",
     )?
     .execute(params![
         flow.as_str(),
+        part,
         kind(to),
         to.to_string(),
         store::instant(at),
@@ -61,11 +68,23 @@ pub fn advance(
     Ok(())
 }
 
-/// Forgets a flow's bookmark, so that its next run starts at the beginning.
+/// Forgets the bookmark of a flow's part, so that its next run starts at the beginning.
 ///
 /// # Errors
 /// If the database cannot be written.
-pub fn clear(tx: &Tx<'_>, flow: &Name) -> Result<(), Error> {
+pub fn clear(tx: &Tx<'_>, flow: &Name, part: &str) -> Result<(), Error> {
+    tx.execute(
+        "DELETE FROM _tidegate_bookmarks WHERE flow = ?1 AND part = ?2",
+        [flow.as_str(), part],
+    )?;
+    Ok(())
+}
+
+/// Forgets every bookmark of a flow.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn clear_all(tx: &Tx<'_>, flow: &Name) -> Result<(), Error> {
     tx.execute(
         "DELETE FROM _tidegate_bookmarks WHERE flow = ?1",
         [flow.as_str()],
@@ -110,8 +129,8 @@ mod tests {
             let value = CursorValue::read(value);
             let stand: Result<_, Error> = store
                 .write(move |tx| {
-                    advance(tx, &name(), &value, 1, Timestamp::UNIX_EPOCH)?;
-                    read(tx, &name())
+                    advance(tx, &name(), "", &value, 1, Timestamp::UNIX_EPOCH)?;
+                    read(tx, &name(), "")
                 })
                 .await;
             stands.push(stand.unwrap());
@@ -154,22 +173,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cleared_bookmark_is_none() {
+    async fn each_part_has_a_bookmark_of_its_own_that_can_be_cleared() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("data.db"), &store::DATA).unwrap();
         let found: Result<_, Error> = store
             .write(|tx| {
-                advance(
-                    tx,
-                    &name(),
-                    &CursorValue::Integer(1),
-                    1,
-                    Timestamp::UNIX_EPOCH,
-                )?;
-                clear(tx, &name())?;
-                read(tx, &name())
+                for (part, value) in [("berlin", 1), ("paris", 2), ("", 3)] {
+                    let value = CursorValue::Integer(value);
+                    advance(tx, &name(), part, &value, 1, Timestamp::UNIX_EPOCH)?;
+                }
+                clear(tx, &name(), "berlin")?;
+                let parts = ["berlin", "paris", ""];
+                let cleared = parts.map(|part| read(tx, &name(), part).unwrap());
+                clear_all(tx, &name())?;
+                Ok((cleared, parts.map(|part| read(tx, &name(), part).unwrap())))
             })
             .await;
-        assert_eq!(found.unwrap(), None);
+        let (cleared, none) = found.unwrap();
+        let there = |value| Some(CursorValue::Integer(value));
+        assert_eq!(cleared, [None, there(2), there(3)]);
+        assert_eq!(none, [None, None, None]);
     }
 }

@@ -35,8 +35,8 @@ pub use connection::{
 };
 pub use environment::Environment;
 pub use flow::{
-    Body, Caps, Column, Columns, Cursor, Flow, Kind, Method, Paging, Resource, SendCursor, Table,
-    Total,
+    Accounts, Body, Caps, Column, Columns, Cursor, Flow, Kind, Method, Paging, Resource,
+    SendCursor, Table, Total,
 };
 pub use key::{KeyError, KeySource, SecretError, SecretSource, read_key, read_key_in};
 pub use report::{Problem, Report};

@@ -40,6 +40,8 @@ use crate::secret::Redactor;
 /// Where a run starts reading.
 #[derive(Debug, Clone)]
 pub struct Start {
+    /// Whose records are read, where a flow reads those of several accounts.
+    pub account: Option<String>,
     /// The bookmark less the lookback, or where the configuration says to begin.
     pub since: Option<CursorValue>,
     /// What templates call `now`.

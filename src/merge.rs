@@ -44,28 +44,30 @@ pub struct Merged {
     pub span: CursorSpan,
 }
 
-/// Merges the records of `pages`, in their order, into `table`.
+/// What is merged by one call.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// The pages, in their order.
+    pub pages: &'a [Page],
+    /// Whose records they are, where the table tells.
+    pub account: Option<&'a str>,
+    /// The field whose values are wanted.
+    pub watch: Option<&'a FieldPath>,
+    /// What a row that changes has for `sync_at`.
+    pub at: Timestamp,
+}
+
+/// Merges the records of a batch, in their order, into `table`.
 ///
-/// A row is written, and its `sync_at` set to `at`, only if a column differs. A field that a record
+/// A row is written, and its `sync_at` set, only if a column differs. A field that a record
 /// does not have is null. Records with the same key are merged one after the other: the last one
 /// stays, and each is counted.
 ///
 /// # Errors
 /// If a record has no key or does not fit a declared column, or if the table is not ours or has
 /// another primary key. The caller's transaction must then be rolled back.
-pub fn upsert(
-    tx: &Tx<'_>,
-    table: &Table,
-    watch: Option<&FieldPath>,
-    pages: &[Page],
-    at: Timestamp,
-) -> Result<Merged, Error> {
-    let load = Load {
-        table,
-        watch,
-        pages,
-        at,
-    };
+pub fn upsert(tx: &Tx<'_>, table: &Table, batch: &Batch<'_>) -> Result<Merged, Error> {
+    let pages = batch.pages;
     let mut merged = Merged::default();
     let mut shape = match shape::settled(tx, table)? {
         Some(shape) => shape,
@@ -73,7 +75,7 @@ pub fn upsert(
     };
     let mut from = Position::default();
     for _ in 0..=MOST_CHANGES {
-        let Some(stopped) = write::write(tx, &load, &shape, from, &mut merged)? else {
+        let Some(stopped) = write::write(tx, table, batch, &shape, from, &mut merged)? else {
             merged.tally.pages = pages.len() as u64;
             merged.tally.bytes = pages.iter().map(|page| page.body.len() as u64).sum();
             return Ok(merged);
@@ -84,12 +86,4 @@ pub fn upsert(
     Err(Error::Unsettled {
         table: table.name.clone(),
     })
-}
-
-/// What one call is asked to merge.
-struct Load<'a> {
-    table: &'a Table,
-    watch: Option<&'a FieldPath>,
-    pages: &'a [Page],
-    at: Timestamp,
 }

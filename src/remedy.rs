@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Who must act before the same thing can succeed.
 ///
 /// Every error of the house answers with one. The scheduler, the exit code and the hint
-/// follow it; nothing else decides whether something is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// follow it; nothing else decides whether something is tried again. Where several things failed, the
+/// later one in this order counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Remedy {
     /// Nobody: the next run, or a later try, may succeed by itself.

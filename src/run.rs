@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::clock::SharedClock;
-use crate::config::{Config, Flow, Name};
+use crate::config::{Account, Accounts, Config, Flow, Name};
 use crate::fetch::Limits;
 use crate::http;
 use crate::journal::{self, Ending, Trigger};
@@ -267,14 +267,8 @@ impl Inner {
                     trigger,
                 });
                 info!(flow = %name, run, ?trigger, "run started");
-                let pull = pull::Pull::new(self, flow, run, told);
-                let result = AssertUnwindSafe(pull.whole()).catch_unwind().await;
-                let result = result.unwrap_or_else(|panic| Err(Error::panicked(&*panic)));
-                let result = match result {
-                    Ok(()) => pull.complete().await,
-                    error => error,
-                };
-                (run, result, pull.tally())
+                let (result, tally) = self.read(flow, run, told, began).await;
+                (run, result, tally)
             }
         };
         let ended_at = self.clock.now();
@@ -299,6 +293,49 @@ impl Inner {
         ended
     }
 
+    /// Reads the records of every account the flow is about. One that fails does not stop the others.
+    async fn read(
+        &self,
+        flow: &Flow,
+        run: i64,
+        told: &Told,
+        began: Timestamp,
+    ) -> (Result<(), Error>, Tally) {
+        let accounts = self.accounts(flow);
+        let mut tally = Tally::default();
+        let mut failed = Vec::new();
+        for account in &accounts {
+            let pull = pull::Pull::new(self, flow, account, run, told, began, tally);
+            let result = AssertUnwindSafe(pull.whole()).catch_unwind().await;
+            let result = match result {
+                Ok(Ok(())) => pull.complete().await,
+                Ok(error) => error,
+                Err(panic) => Err(Error::panicked(&*panic)),
+            };
+            tally = pull.tally();
+            match result {
+                Ok(()) => {}
+                Err(error @ (Error::Interrupted | Error::TimedOut { .. })) => {
+                    return (Err(error), tally);
+                }
+                Err(error) => failed.push((account.clone(), error)),
+            }
+        }
+        (Error::of_accounts(failed, accounts.len()), tally)
+    }
+
+    /// Returns the accounts whose records a flow reads now.
+    fn accounts(&self, flow: &Flow) -> Vec<Account> {
+        match &flow.accounts {
+            Accounts::Nameless => vec![Account::of(&flow.connection)],
+            Accounts::All => self.keeper.accounts(&flow.connection),
+            Accounts::These(names) => names
+                .iter()
+                .map(|name| Account::named(&flow.connection, name))
+                .collect(),
+        }
+    }
+
     async fn open(
         &self,
         flow: &Flow,
@@ -311,9 +348,9 @@ impl Inner {
         let opened = self.data.write(move |tx| {
             if !merge::exists(tx, &table)? {
                 // Somebody dropped the table to have it read anew: the bookmark was about its rows.
-                bookmark::clear(tx, &name)?;
+                bookmark::clear_all(tx, &name)?;
             }
-            let since = bookmark::read(tx, &name)?;
+            let since = bookmark::read(tx, &name, "")?;
             journal::open(tx, &name, trigger, slot, since.as_ref(), at)
         });
         opened.await.map_err(Error::Store)

@@ -1,11 +1,13 @@
--- How far each flow has got. A bookmark moves in the transaction that merges what it covers.
+-- How far each flow has got. A bookmark moves in the transaction that merges what it covers. A flow
+-- that reads several parts, each with its own order, has one for each.
 CREATE TABLE _tidegate_bookmarks (
     flow       TEXT NOT NULL,
+    part       TEXT NOT NULL DEFAULT '',  -- the account read, if it has a name
     kind       TEXT NOT NULL,             -- integer, instant, civil, text
     value      TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     run        INTEGER,
-    PRIMARY KEY (flow)
+    PRIMARY KEY (flow, part)
 ) STRICT;
 
 -- What ran, why, and how it ended; also the slots that did not run, with the reason.

@@ -42,6 +42,12 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Returns true if people sign in to it, so that it can have named accounts.
+    #[must_use]
+    pub fn has_accounts(&self) -> bool {
+        matches!(&self.auth, Auth::OAuth(oauth) if matches!(oauth.grant, Grant::AuthorizationCode { .. }))
+    }
+
     /// Returns every origin that may be sent the access token.
     #[must_use]
     pub fn origins(&self) -> Vec<Origin> {

@@ -20,6 +20,8 @@ pub struct Flow {
     pub name: Name,
     /// The connection it reads through.
     pub connection: Name,
+    /// Whose records it reads.
+    pub accounts: Accounts,
     /// When it runs; never by itself if there is none.
     pub schedule: Option<Schedule>,
     /// The longest one run may take.
@@ -28,6 +30,17 @@ pub struct Flow {
     pub resource: Resource,
     /// Where the records go.
     pub table: Table,
+}
+
+/// Which accounts of its connection a flow reads, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accounts {
+    /// The one without a name; rows do not say whose they are.
+    Nameless,
+    /// Every one that has signed in when a run begins.
+    All,
+    /// These.
+    These(Vec<Name>),
 }
 
 /// One paginated resource.
@@ -179,6 +192,8 @@ pub struct Table {
     pub key: Vec<FieldPath>,
     /// Which fields become columns.
     pub columns: Columns,
+    /// True if a row belongs to one account of the connection, which its key then names too.
+    pub by_account: bool,
 }
 
 /// Which fields become columns.

@@ -97,6 +97,7 @@ pub(super) static FLOW: Keys = keys(
     "[flow.NAME]",
     &[
         "connection",
+        "accounts",
         "enabled",
         "schedule",
         "every",

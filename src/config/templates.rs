@@ -37,9 +37,12 @@ impl<'v> Variables<'v> {
     }
 
     /// What a flow's templates may mention.
-    pub(super) fn of_flow(vars: &'v BTreeMap<String, Value>) -> Self {
+    pub(super) fn of_flow(vars: &'v BTreeMap<String, Value>, has_accounts: bool) -> Self {
         Self {
-            names: &["bookmark", "now"],
+            names: match has_accounts {
+                true => &["account", "bookmark", "now"],
+                false => &["bookmark", "now"],
+            },
             vars: Some(vars),
         }
     }
@@ -94,6 +97,9 @@ impl<'v> Variables<'v> {
             let near = nearest(variable, known.iter().map(String::as_str));
             let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
+                None if head == "account" && self.vars.is_some() => {
+                    "say whose records the flow reads: accounts = \"all\"".to_owned()
+                }
                 None if head == "var" && self.vars.is_some() => {
                     format!("give it a value: vars = {{ {var} = … }}")
                 }
@@ -131,6 +137,7 @@ impl<'v> Variables<'v> {
 
     fn sample(&self) -> minijinja::Value {
         minijinja::context! {
+            account => "berlin",
             bookmark => "2026-01-01T00:00:00",
             now => "2026-01-01T00:00:00Z",
             var => minijinja::Value::from(minijinja::value::Serde(self.vars)),

@@ -129,6 +129,9 @@ impl Writer {
             ("now", Context::from(now.to_string())),
             ("var", Context::from(Serde(&resource.vars))),
         ];
+        if let Some(account) = &start.account {
+            names.push(("account", Context::from(account.as_str())));
+        }
         if let Some(since) = &start.since {
             names.push((BOOKMARK, Context::from(since.to_string())));
         }

@@ -81,6 +81,7 @@ impl Reader {
     fn of(connection: &Connection, resource: &Resource) -> Self {
         let clock = SimClock::new(NOW.parse().unwrap());
         let start = Start {
+            account: None,
             since: None,
             now: clock.now(),
         };
@@ -291,6 +292,7 @@ async fn a_run_reads_from_its_bookmark() {
     let mut reader = Reader::new(&server, &resource);
     let since = Some(CursorValue::read("2026-01-02T03:04:05"));
     let start = Start {
+        account: None,
         since,
         now: reader.clock.now(),
     };

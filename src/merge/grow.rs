@@ -7,14 +7,14 @@ use rusqlite::params;
 use super::error::{Error, MOST_COLUMNS};
 use super::kind::{self, Seen};
 use super::rebuild;
-use super::shape::{self, Column, SYNC_AT, Shape, quoted};
+use super::shape::{self, Column, SYNC_ACCOUNT, SYNC_AT, Shape, quoted};
 use super::survey::survey;
 use crate::config::{Kind, Table};
 use crate::record::{FieldPath, Page};
 use crate::store::Tx;
 
 /// Names that no field gets for its column: ours, and the one SQLite lets us call any row by.
-const RESERVED: [&str; 3] = [SYNC_AT, "sync_deleted_at", "_rowid_"];
+const RESERVED: [&str; 4] = [SYNC_AT, SYNC_ACCOUNT, "sync_deleted_at", "_rowid_"];
 
 /// Makes the table, or changes it, so that it holds every value of `pages`.
 pub(super) fn grow(tx: &Tx<'_>, table: &Table, pages: &[Page]) -> Result<Shape, Error> {
@@ -47,16 +47,17 @@ pub(super) fn grow(tx: &Tx<'_>, table: &Table, pages: &[Page]) -> Result<Shape, 
         }
     }
     match &stored {
-        None => create(tx, &table.name, &columns)?,
+        None => create(tx, table, &columns)?,
         Some(stored) => {
-            shape::check_key(table, stored, &columns)?;
-            change(tx, &table.name, stored, &columns, present.len())?;
+            shape::check_key(tx, table, stored, &columns)?;
+            change(tx, table, stored, &columns, present.len())?;
         }
     }
     remember(tx, &table.name, &columns)?;
     Ok(Shape {
         table: table.name.clone(),
         columns,
+        by_account: table.by_account,
     })
 }
 
@@ -104,11 +105,15 @@ fn widened(tx: &Tx<'_>, table: &str, column: &Column, seen: Seen) -> Result<Opti
     })
 }
 
-fn create(tx: &Tx<'_>, table: &str, columns: &[Column]) -> Result<(), Error> {
-    check_count(table, columns.len() + 1)?;
+fn create(tx: &Tx<'_>, table: &Table, columns: &[Column]) -> Result<(), Error> {
     let mut lines: Vec<String> = columns.iter().map(definition).collect();
+    if table.by_account {
+        lines.push(format!("{SYNC_ACCOUNT} TEXT NOT NULL"));
+    }
     lines.push(format!("{SYNC_AT} TEXT NOT NULL"));
-    lines.push(primary_key(columns));
+    let (by_account, table) = (table.by_account, table.name.as_str());
+    check_count(table, lines.len())?;
+    lines.push(primary_key(columns, by_account));
     tx.execute_batch(&create_statement(table, &lines))?;
     // A table someone dropped may have left its columns behind.
     tx.execute(
@@ -138,18 +143,19 @@ pub(super) fn definition(column: &Column) -> String {
 }
 
 /// Returns the constraint that makes the key columns the primary key.
-pub(super) fn primary_key(columns: &[Column]) -> String {
-    let names: Vec<String> = columns
+pub(super) fn primary_key(columns: &[Column], by_account: bool) -> String {
+    let mut names: Vec<String> = columns
         .iter()
         .filter(|column| column.is_key)
         .map(|column| quoted(&column.name))
         .collect();
+    names.extend(by_account.then(|| SYNC_ACCOUNT.to_owned()));
     format!("PRIMARY KEY ({})", names.join(", "))
 }
 
 fn change(
     tx: &Tx<'_>,
-    table: &str,
+    table: &Table,
     stored: &[Column],
     columns: &[Column],
     present: usize,
@@ -159,7 +165,7 @@ fn change(
         .iter()
         .filter(|column| before(column).is_none())
         .collect();
-    check_count(table, present + fresh.len())?;
+    check_count(&table.name, present + fresh.len())?;
     let needs_rebuild = columns
         .iter()
         .any(|column| before(column).is_some_and(|before| rebuild::is_needed(before, column)));
@@ -169,7 +175,7 @@ fn change(
     for column in fresh {
         let add = format!(
             "ALTER TABLE {} ADD COLUMN {}",
-            quoted(table),
+            quoted(&table.name),
             definition(column)
         );
         tx.execute_batch(&add)?;

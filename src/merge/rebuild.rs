@@ -13,7 +13,7 @@ use super::kind;
 use super::number;
 use super::shape::{Column, quoted};
 use super::value::{self, Value};
-use crate::config::Kind;
+use crate::config::{Kind, Table};
 use crate::store::Tx;
 
 /// The name the new table has until the old one is gone.
@@ -57,10 +57,11 @@ pub(super) fn is_needed(before: &Column, after: &Column) -> bool {
 /// Makes the table anew with `columns`, and brings every row over.
 pub(super) fn rebuild(
     tx: &Tx<'_>,
-    table: &str,
+    table: &Table,
     stored: &[Column],
     columns: &[Column],
 ) -> Result<(), Error> {
+    let (by_account, table) = (table.by_account, table.name.as_str());
     let present = present(tx, table)?;
     if let Some(generated) = present.iter().find(|column| column.is_generated) {
         let what = format!("the generated column `{}`", generated.name);
@@ -82,7 +83,7 @@ pub(super) fn rebuild(
         .iter()
         .filter(|column| before(&column.name).is_none());
     lines.extend(fresh.map(definition));
-    lines.push(primary_key(columns));
+    lines.push(primary_key(columns, by_account));
     tx.execute_batch(&create_statement(WORKPLACE, &lines))?;
 
     let changes: Vec<Option<Change<'_>>> = present

@@ -15,11 +15,16 @@ use crate::store::Tx;
 /// When a row was last written.
 pub(super) const SYNC_AT: &str = "sync_at";
 
+/// Whose a row is, in tables that several accounts share.
+pub(super) const SYNC_ACCOUNT: &str = "sync_account";
+
 /// A table as a flow writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) table: String,
     pub(super) columns: Vec<Column>,
+    /// True if `sync_account` is part of the key.
+    pub(super) by_account: bool,
 }
 
 /// One column that a flow writes.
@@ -46,11 +51,12 @@ pub(super) fn settled(tx: &Tx<'_>, table: &Table) -> Result<Option<Shape>, Error
         return Ok(None);
     };
     let columns = wanted(table, &stored);
-    check_key(table, &stored, &columns)?;
+    check_key(tx, table, &stored, &columns)?;
     let stands = columns.iter().all(|column| stored.contains(column));
     Ok(stands.then(|| Shape {
         table: table.name.clone(),
         columns,
+        by_account: table.by_account,
     }))
 }
 
@@ -163,14 +169,21 @@ pub(super) fn wanted(table: &Table, stored: &[Column]) -> Vec<Column> {
 }
 
 /// Refuses a configuration whose primary key is not the one the table was made with.
-pub(super) fn check_key(table: &Table, stored: &[Column], wanted: &[Column]) -> Result<(), Error> {
-    let key = |columns: &[Column]| {
+pub(super) fn check_key(
+    tx: &Tx<'_>,
+    table: &Table,
+    stored: &[Column],
+    wanted: &[Column],
+) -> Result<(), Error> {
+    let key = |columns: &[Column], by_account: bool| {
         let names = columns.iter().filter(|column| column.is_key);
         let mut names: Vec<_> = names.map(|column| format!("`{}`", column.name)).collect();
         names.sort_unstable();
+        names.extend(by_account.then(|| format!("`{SYNC_ACCOUNT}`")));
         names.join(", ")
     };
-    let (found, wanted) = (key(stored), key(wanted));
+    let found = key(stored, is_by_account(tx, &table.name)?);
+    let wanted = key(wanted, table.by_account);
     if found == wanted {
         return Ok(());
     }
@@ -179,6 +192,15 @@ pub(super) fn check_key(table: &Table, stored: &[Column], wanted: &[Column]) -> 
         found,
         wanted,
     })
+}
+
+/// Returns true if the rows of a table belong to accounts.
+fn is_by_account(tx: &Tx<'_>, table: &str) -> Result<bool, Error> {
+    Ok(tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2 AND pk > 0)",
+        )?
+        .query_one([table, SYNC_ACCOUNT], |row| row.get(0))?)
 }
 
 /// Writes a name so that SQL takes it for a name, whatever it is.

@@ -2,7 +2,7 @@
 
 use rusqlite::CachedStatement;
 
-use super::shape::{SYNC_AT, Shape, quoted};
+use super::shape::{SYNC_ACCOUNT, SYNC_AT, Shape, quoted};
 use crate::store::{self, Tx};
 
 /// How many comparisons stand beside each other before parentheses close around them: SQLite limits
@@ -11,26 +11,31 @@ const ABREAST: usize = 64;
 
 /// Returns the statement that writes one row where it differs.
 ///
-/// Its parameters are the columns in the shape's order, then `sync_at`.
+/// Its parameters are the columns in the shape's order, then `sync_at` and, where rows belong to
+/// accounts, `sync_account`.
 pub(super) fn upsert(shape: &Shape) -> String {
     let names: Vec<String> = shape
         .columns
         .iter()
         .map(|column| quoted(&column.name))
         .collect();
-    let all = names.join(", ");
-    let places = vec!["?"; names.len() + 1].join(", ");
+    let mut ours = vec![SYNC_AT];
+    ours.extend(shape.by_account.then_some(SYNC_ACCOUNT));
+    let all = names.iter().map(String::as_str).chain(ours.iter().copied());
+    let all = all.collect::<Vec<_>>().join(", ");
+    let places = vec!["?"; names.len() + ours.len()].join(", ");
     let named = || shape.columns.iter().zip(&names);
-    let key: Vec<&str> = named()
+    let mut key: Vec<&str> = named()
         .filter(|(column, _)| column.is_key)
         .map(|(_, name)| name.as_str())
         .collect();
+    key.extend(shape.by_account.then_some(SYNC_ACCOUNT));
     let others: Vec<&String> = named()
         .filter(|(column, _)| !column.is_key)
         .map(|(_, name)| name)
         .collect();
     let mut sql = format!(
-        "INSERT INTO {} AS present ({all}, {SYNC_AT}) VALUES ({places}) ON CONFLICT ({}) DO ",
+        "INSERT INTO {} AS present ({all}) VALUES ({places}) ON CONFLICT ({}) DO ",
         quoted(&shape.table),
         key.join(", "),
     );

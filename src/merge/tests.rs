@@ -1,5 +1,6 @@
 //! Records go in through [`upsert`] and a store on disk; SQL tells what came out.
 
+mod accounts;
 mod history;
 mod promises;
 mod shapes;
@@ -9,7 +10,7 @@ use rusqlite::types::ValueRef;
 use serde_json::value::RawValue;
 use tempfile::TempDir;
 
-use super::{Error, Merged, upsert};
+use super::{Batch, Error, Merged, upsert};
 use crate::config::{Column, Columns, Kind, Table};
 use crate::record::{FieldPath, Page};
 use crate::store::{self, Store};
@@ -35,7 +36,7 @@ impl Room {
 
     /// Merges pages, each the text of a JSON array, at an instant.
     async fn merge_at(&self, table: &Table, at: &str, pages: &[&str]) -> Result<Merged, Error> {
-        self.merge_watching(table, None, at, pages).await
+        self.merge_all(table, None, None, at, pages).await
     }
 
     async fn merge(&self, table: &Table, pages: &[&str]) -> Result<Merged, Error> {
@@ -49,6 +50,29 @@ impl Room {
         at: &str,
         pages: &[&str],
     ) -> Result<Merged, Error> {
+        self.merge_all(table, None, watch, at, pages).await
+    }
+
+    /// Merges pages of one account.
+    async fn merge_of(
+        &self,
+        table: &Table,
+        account: &str,
+        pages: &[&str],
+    ) -> Result<Merged, Error> {
+        self.merge_all(table, Some(account), None, FIRST, pages)
+            .await
+    }
+
+    async fn merge_all(
+        &self,
+        table: &Table,
+        account: Option<&str>,
+        watch: Option<&str>,
+        at: &str,
+        pages: &[&str],
+    ) -> Result<Merged, Error> {
+        let account = account.map(str::to_owned);
         let table = table.clone();
         let watch: Option<FieldPath> = watch.map(|watch| watch.parse().unwrap());
         let at = at.parse().unwrap();
@@ -58,7 +82,15 @@ impl Room {
             .map(|(text, number)| page(number, text))
             .collect();
         self.store
-            .write(move |tx| upsert(tx, &table, watch.as_ref(), &pages, at))
+            .write(move |tx| {
+                let batch = Batch {
+                    pages: &pages,
+                    account: account.as_deref(),
+                    watch: watch.as_ref(),
+                    at,
+                };
+                upsert(tx, &table, &batch)
+            })
             .await
     }
 
@@ -147,6 +179,7 @@ fn table(name: &str, key: &[&str]) -> Table {
         name: name.to_owned(),
         key,
         columns: Columns::All,
+        by_account: false,
     }
 }
 

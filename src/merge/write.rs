@@ -7,8 +7,8 @@ use super::shape::{Column, Shape};
 use super::statement::{Inserts, upsert};
 use super::value::{self, Value};
 use super::walk::{Unknown, Walk};
-use super::{Load, Merged, kind, text};
-use crate::config::Columns;
+use super::{Batch, Merged, kind, text};
+use crate::config::{Columns, Table};
 use crate::record::CursorValue;
 use crate::store::{self, Tx};
 
@@ -19,18 +19,19 @@ pub(super) struct Position {
     record: usize,
 }
 
-/// Writes the records of a load from a position on, and adds what became of them to `merged`.
+/// Writes the records of a batch from a position on, and adds what became of them to `merged`.
 ///
 /// Returns the position of the first record that the table cannot hold as it is, if there is one.
 pub(super) fn write(
     tx: &Tx<'_>,
-    load: &Load<'_>,
+    table: &Table,
+    batch: &Batch<'_>,
     shape: &Shape,
     from: Position,
     merged: &mut Merged,
 ) -> Result<Option<Position>, Error> {
-    let mut writer = Writer::new(tx, load, shape)?;
-    for (page_index, page) in load.pages.iter().enumerate().skip(from.page) {
+    let mut writer = Writer::new(tx, table, batch, shape)?;
+    for (page_index, page) in batch.pages.iter().enumerate().skip(from.page) {
         let done = if page_index == from.page {
             from.record
         } else {
@@ -38,7 +39,7 @@ pub(super) fn write(
         };
         for (index, record) in page.texts().enumerate().skip(done) {
             let place = Place {
-                table: load.table,
+                table,
                 page: page.number,
                 index,
             };
@@ -101,8 +102,13 @@ struct Writer<'t, 'l> {
 }
 
 impl<'t, 'l> Writer<'t, 'l> {
-    fn new(tx: &'t Tx<'_>, load: &Load<'l>, shape: &'l Shape) -> Result<Self, Error> {
-        let mut walk = Walk::new(match load.table.columns {
+    fn new(
+        tx: &'t Tx<'_>,
+        table: &Table,
+        batch: &Batch<'l>,
+        shape: &'l Shape,
+    ) -> Result<Self, Error> {
+        let mut walk = Walk::new(match table.columns {
             Columns::All => Unknown::Reported,
             Columns::Listed(_) => Unknown::Ignored,
         });
@@ -111,10 +117,14 @@ impl<'t, 'l> Writer<'t, 'l> {
             .iter()
             .map(|column| walk.want(&column.field))
             .collect();
-        let watched = load.watch.map(|field| walk.watch(field));
+        let watched = batch.watch.map(|field| walk.watch(field));
         let mut statement = tx.prepare_cached(&upsert(shape))?;
-        // The last parameter is `sync_at`. It stays bound from row to row.
-        statement.raw_bind_parameter(shape.columns.len() + 1, store::instant(load.at))?;
+        // The last parameters are our own columns. They stay bound from row to row.
+        let ours = shape.columns.len() + 1;
+        statement.raw_bind_parameter(ours, store::instant(batch.at))?;
+        if shape.by_account {
+            statement.raw_bind_parameter(ours + 1, batch.account.unwrap_or_default())?;
+        }
         let inserts = Inserts::watch(tx, &shape.table)?;
         let (slots, scratch) = (Vec::new(), String::new());
         Ok(Self {

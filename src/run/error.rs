@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::config::{self, Flow, Name};
+use crate::config::{self, Account, Flow, Name};
 use crate::journal::Outcome;
 use crate::remedy::Remedy;
 use crate::{fetch, merge, oauth, store};
@@ -31,6 +31,14 @@ pub enum Error {
         /// The flow's `timeout`.
         limit: Duration,
     },
+    /// Some of the accounts could not be read; the others were.
+    #[error("{}", accounts(failed, *of))]
+    Accounts {
+        /// Which, and why.
+        failed: Vec<(Account, Error)>,
+        /// How many the run was about.
+        of: usize,
+    },
     /// The program was told to stop.
     #[error("stopped before it was done")]
     Interrupted,
@@ -45,6 +53,27 @@ pub enum Error {
 impl Error {
     pub(super) fn unknown_flow<'a>(name: &str, known: impl Iterator<Item = &'a Name>) -> Self {
         Self::UnknownFlow(config::no_such("flow", name, known))
+    }
+
+    /// Returns what a run came to that read `of` accounts, some of which failed.
+    pub(super) fn of_accounts(mut failed: Vec<(Account, Self)>, of: usize) -> Result<(), Self> {
+        match (failed.len(), of) {
+            (0, _) => Ok(()),
+            (1, 1) => Err(failed.remove(0).1),
+            _ => Err(Self::Accounts { failed, of }),
+        }
+    }
+
+    /// Returns the error a person must act on first.
+    fn foremost(&self) -> &Self {
+        match self {
+            Self::Accounts { failed, .. } => failed
+                .iter()
+                .map(|(_, error)| error)
+                .max_by_key(|error| error.remedy())
+                .unwrap_or(self),
+            error => error,
+        }
     }
 
     pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
@@ -65,6 +94,10 @@ impl Error {
             Self::Store(error) => error.remedy(),
             Self::TimedOut { .. } | Self::Interrupted => Remedy::Wait,
             Self::Panicked(_) => Remedy::Report,
+            Self::Accounts { .. } => match self.foremost() {
+                Self::Accounts { .. } => Remedy::Report,
+                error => error.remedy(),
+            },
             Self::UnknownFlow(_) => Remedy::EditConfig,
         }
     }
@@ -75,6 +108,13 @@ impl Error {
         match self {
             Self::Interrupted => Outcome::Interrupted,
             Self::Fetch(fetch::Error::Parked { .. }) => Outcome::Parked,
+            Self::Accounts { failed, .. }
+                if failed
+                    .iter()
+                    .all(|(_, error)| error.outcome() == Outcome::Parked) =>
+            {
+                Outcome::Parked
+            }
             _ => Outcome::Failed,
         }
     }
@@ -84,6 +124,11 @@ impl Error {
     pub fn resumes_at(&self) -> Option<Timestamp> {
         match self {
             Self::Fetch(fetch::Error::Parked { resumes_at, .. }) => Some(*resumes_at),
+            // When the first of them can go on.
+            Self::Accounts { failed, .. } if self.outcome() == Outcome::Parked => failed
+                .iter()
+                .filter_map(|(_, error)| error.resumes_at())
+                .min(),
             _ => None,
         }
     }
@@ -97,7 +142,7 @@ impl Error {
     /// Says what to do next.
     #[must_use]
     pub fn hint(&self, flow: &Flow) -> Option<String> {
-        let own = match self {
+        let own = match self.foremost() {
             Self::OAuth(error) => error.hint(),
             Self::Fetch(fetch::Error::InsufficientScope { .. }) => Some(format!(
                 "add the scope to `scopes` of `[connection.{0}]`, allow it for the app at the \
@@ -132,4 +177,19 @@ impl Error {
             Remedy::Report => "this is a fault of tidegate; please report it".to_owned(),
         })
     }
+}
+
+/// Says which accounts could not be read, and why each.
+fn accounts(failed: &[(Account, Error)], of: usize) -> String {
+    let each = failed.iter().map(|(account, error)| {
+        let [connection, name] = account.row();
+        let name = if name.is_empty() { connection } else { name };
+        format!("`{name}`: {}", crate::remedy::told(error))
+    });
+    let each: Vec<String> = each.collect();
+    format!(
+        "{} of {of} accounts could not be read: {}",
+        failed.len(),
+        each.join("; ")
+    )
 }

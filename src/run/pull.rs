@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 use super::reach::{Reach, Step};
 use super::room::{Room, Share};
 use super::{Error, Event, Inner, Told};
-use crate::config::{Account, Connection, Flow, Placement};
+use crate::config::{Account, Accounts, Connection, Flow, Name, Placement};
 use crate::fetch::{self, Pages, Start, Waiting, World};
 use crate::http::Authorization;
 use crate::oauth::AccessToken;
@@ -36,31 +36,52 @@ pub(super) struct Pull<'a> {
     house: &'a Inner,
     flow: &'a Flow,
     connection: &'a Connection,
+    account: &'a Account,
     run: i64,
     told: &'a Told,
     began: Timestamp,
     progress: Mutex<Progress>,
 }
 
-#[derive(Default)]
 struct Progress {
     tally: Tally,
     reach: Option<Reach>,
 }
 
 impl<'a> Pull<'a> {
-    pub(super) fn new(house: &'a Inner, flow: &'a Flow, run: i64, told: &'a Told) -> Self {
-        let connection = house.config.connection(flow);
-        let began = house.clock.now();
+    /// Prepares to read the records of `account` for a run that began at `began` and has come to
+    /// `tally` by now.
+    pub(super) fn new(
+        house: &'a Inner,
+        flow: &'a Flow,
+        account: &'a Account,
+        run: i64,
+        told: &'a Told,
+        began: Timestamp,
+        tally: Tally,
+    ) -> Self {
         Self {
             house,
             flow,
-            connection,
+            connection: house.config.connection(flow),
+            account,
             run,
             told,
             began,
-            progress: Mutex::default(),
+            progress: Mutex::new(Progress { tally, reach: None }),
         }
+    }
+
+    /// Returns what the account's part of the flow is called where bookmarks are kept.
+    fn part(&self) -> String {
+        let name = self.account.name.as_ref();
+        name.map(Name::to_string).unwrap_or_default()
+    }
+
+    /// Returns the account as rows and templates name it, where the flow is about accounts; one
+    /// without a name is called `""`.
+    fn named_account(&self) -> Option<String> {
+        (self.flow.accounts != Accounts::Nameless).then(|| self.part())
     }
 
     /// What has become of the records so far.
@@ -92,6 +113,7 @@ impl<'a> Pull<'a> {
         self.progress().reach = Some(Reach::new(before, self.began, zone, ordered));
 
         let start = Start {
+            account: self.named_account(),
             since,
             now: self.began,
         };
@@ -108,11 +130,11 @@ impl<'a> Pull<'a> {
         if self.flow.resource.cursor.is_none() {
             return Ok(None);
         }
-        let name = self.flow.name.clone();
+        let (name, part) = (self.flow.name.clone(), self.part());
         Ok(self
             .house
             .data
-            .read(move |connection| bookmark::read(connection, &name))
+            .read(move |connection| bookmark::read(connection, &name, &part))
             .await?)
     }
 
@@ -170,7 +192,7 @@ impl<'a> Pull<'a> {
         pages: &mut Pages,
         told: &(dyn Fn(Waiting) + Send + Sync),
     ) -> Result<Option<Page>, Error> {
-        let account = &Account::of(&self.connection.name);
+        let account = self.account;
         let token = self.house.keeper.authorization(account).await?;
         let first = self.ask(pages, token.as_ref(), told).await;
         let (Err(fetch::Error::Unauthorized { .. }), Some(token)) = (&first, &token) else {
@@ -225,7 +247,9 @@ impl<'a> Pull<'a> {
     }
 
     async fn merge_batch(&self, batch: Vec<Page>) -> Result<(), Error> {
-        let (name, run, at) = (self.flow.name.clone(), self.run, self.house.clock.now());
+        let (name, part) = (self.flow.name.clone(), self.part());
+        let (run, at) = (self.run, self.house.clock.now());
+        let account = self.named_account();
         let table = self.flow.table.clone();
         let watched = self
             .flow
@@ -235,10 +259,16 @@ impl<'a> Pull<'a> {
             .map(|cursor| cursor.field.clone());
         let reach = self.progress().reach.take();
         let written = self.house.data.write(move |tx| -> Result<_, Error> {
-            let merged = merge::upsert(tx, &table, watched.as_ref(), &batch, at)?;
+            let batch = merge::Batch {
+                pages: &batch,
+                account: account.as_deref(),
+                watch: watched.as_ref(),
+                at,
+            };
+            let merged = merge::upsert(tx, &table, &batch)?;
             let mut reach = reach;
             if let Some(reach) = &mut reach {
-                take(tx, &name, reach.merged(merged.span), run, at)?;
+                take(tx, &name, &part, reach.merged(merged.span), run, at)?;
             }
             journal::progress(tx, run, &merged.tally)?;
             Ok((merged.tally, reach))
@@ -274,12 +304,13 @@ impl<'a> Pull<'a> {
             warn!(flow = %self.flow.name, run = self.run,
                 "the source did not send records in the cursor's order, though `cursor.ordered` says so");
         }
-        let (name, run, at) = (self.flow.name.clone(), self.run, self.house.clock.now());
+        let (name, part) = (self.flow.name.clone(), self.part());
+        let (run, at) = (self.run, self.house.clock.now());
         let step = reach.at_end();
         Ok(self
             .house
             .data
-            .write(move |tx| take(tx, &name, step, run, at))
+            .write(move |tx| take(tx, &name, &part, step, run, at))
             .await?)
     }
 
@@ -307,18 +338,19 @@ fn carried(credential: &AccessToken, placement: &Placement) -> Authorization {
 /// Does to the bookmark what was decided.
 fn take(
     tx: &crate::store::Tx<'_>,
-    flow: &crate::config::Name,
+    flow: &Name,
+    part: &str,
     step: Step,
     run: i64,
     at: Timestamp,
 ) -> Result<(), crate::store::Error> {
     match step {
         Step::Stay => Ok(()),
-        Step::To(value) => bookmark::advance(tx, flow, &value, run, at),
+        Step::To(value) => bookmark::advance(tx, flow, part, &value, run, at),
         Step::Back(to) => {
             // By itself a bookmark never moves back.
-            bookmark::clear(tx, flow)?;
-            to.map_or(Ok(()), |to| bookmark::advance(tx, flow, &to, run, at))
+            bookmark::clear(tx, flow, part)?;
+            to.map_or(Ok(()), |to| bookmark::advance(tx, flow, part, &to, run, at))
         }
     }
 }

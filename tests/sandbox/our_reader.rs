@@ -61,6 +61,7 @@ impl Reader {
     async fn read(&self, since: Option<CursorValue>) -> Result<(usize, u64), Error> {
         let flow = &self.config.flows["project"];
         let start = Start {
+            account: None,
             since,
             now: self.guest.now(),
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Flow, resource, table, when};
+use super::{Accounts, Flow, resource, table, when};
 use crate::config::Name;
 use url::Url;
 
@@ -37,19 +37,55 @@ pub(in crate::config) fn read(
     let schedule = when::read(&flow);
     let enabled = flow.or("enabled", true, |item| item.boolean());
     let timeout = flow.or("timeout", TIMEOUT, |item| item.duration(TIMEOUTS));
-    let resource = resource::read(&flow, written);
+    let accounts = match flow.get("accounts") {
+        Some(item) => accounts(&item, written)?,
+        None => Accounts::Nameless,
+    };
+    let resource = resource::read(&flow, written, &accounts);
     if let (Some(resource), Some(written)) = (&resource, written) {
         check_destination(&flow, resource.url.source(), &written.connection);
     }
-    let table = table::read(&flow, &name);
+    let table = table::read(&flow, &name, &accounts);
     Some(Flow {
         name,
         schedule: schedule.filter(|_| enabled),
         timeout,
+        accounts,
         connection: connection?,
         resource: resource?,
         table: table?,
     })
+}
+
+/// Reads whose records a flow reads.
+fn accounts(item: &Item<'_>, written: Option<&Written>) -> Option<Accounts> {
+    let expected = "\"all\", or an array of accounts such as [\"berlin\", \"paris\"]";
+    if let Some(written) = written
+        && !written.connection.has_accounts()
+    {
+        let name = &written.connection.name;
+        let message = format!("`accounts`: nobody signs in to connection `{name}`");
+        item.refuse(message, "a connection with a login, or no `accounts`");
+    }
+    if item.value.is_str() {
+        return item.choice(&[("all", ())]).map(|()| Accounts::All);
+    }
+    let items = item.list(expected)?;
+    if items.is_empty() {
+        item.refuse("`accounts` is empty", expected);
+    }
+    let mut names = Vec::new();
+    for item in &items {
+        let Some(name) = item.parsed("the name of an account", Name::parse) else {
+            continue;
+        };
+        if names.contains(&name) {
+            item.refuse(format!("`accounts` names `{name}` twice"), "each once");
+            continue;
+        }
+        names.push(name);
+    }
+    (!names.is_empty()).then_some(Accounts::These(names))
 }
 
 fn connection_of(item: &Item<'_>, connections: &Connections) -> Option<Name> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Body, Caps, Cursor, Method, Paging, Resource, SendCursor, paging};
+use super::{Accounts, Body, Caps, Cursor, Method, Paging, Resource, SendCursor, paging};
 use crate::config::connection::Written;
 use crate::config::keys;
 use crate::config::reader::{Item, Table, quoted};
@@ -28,9 +28,13 @@ const LOOKBACK: Duration = Duration::from_secs(5 * 60);
 const LOOKBACKS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(366 * 86_400);
 
 /// Reads the resource of a flow; `connection` is where it may take its paging from.
-pub(super) fn read(flow: &Table<'_>, connection: Option<&Written>) -> Option<Resource> {
+pub(super) fn read(
+    flow: &Table<'_>,
+    connection: Option<&Written>,
+    accounts: &Accounts,
+) -> Option<Resource> {
     let vars = flow.get("vars").map(|item| vars(&item)).unwrap_or_default();
-    let variables = Variables::of_flow(&vars);
+    let variables = Variables::of_flow(&vars, *accounts != Accounts::Nameless);
     let url = flow.need("url", "a URL, or a path below the connection's `base_url`");
     let url = url.and_then(|item| variables.template(&item));
     let query = flow.or("query", Vec::new(), |item| variables.pairs(&item));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::resource::field;
-use super::{Column, Columns, Kind, Table};
+use super::{Accounts, Column, Columns, Kind, Table};
 use crate::config::reader::{Item, Table as Written, quoted};
 use crate::config::report::Problem;
 use crate::config::{Name, keys};
@@ -29,7 +29,7 @@ const KINDS: [(&str, Kind); 9] = [
 ];
 
 /// Reads `table`, `key` and `columns` of a flow.
-pub(super) fn read(flow: &Written<'_>, name: &Name) -> Option<Table> {
+pub(super) fn read(flow: &Written<'_>, name: &Name, accounts: &Accounts) -> Option<Table> {
     let table = match flow.get("table") {
         Some(item) => item.parsed("a name of letters, digits, `_` and `-`", table_name),
         None => match table_name(name.as_str()) {
@@ -56,6 +56,7 @@ pub(super) fn read(flow: &Written<'_>, name: &Name) -> Option<Table> {
         name: table?,
         key: key?,
         columns,
+        by_account: *accounts != Accounts::Nameless,
     })
 }
 

@@ -71,6 +71,7 @@ fn filtered(mut resource: Resource, filter: &str) -> Resource {
 fn since(text: &str) -> Start {
     let since = (!text.is_empty()).then(|| CursorValue::read(text));
     Start {
+        account: None,
         since,
         now: "2026-03-01T10:00:00.75Z".parse().unwrap(),
     }

@@ -54,6 +54,11 @@ fn flows() {
             "uses `account`, which nothing sets",
         ),
         (
+            more("accounts = \"all\""),
+            "9:12",
+            "nobody signs in to connection `c` .. no `accounts`",
+        ),
+        (
             but("/things", "https://other.example/x"),
             "6:7",
             "leads to https://other.example .. allow_hosts",
@@ -306,6 +311,38 @@ fn tables() {
             more("columns = { id = { typ = \"integer\" } }"),
             "9:20",
             "did you mean `type`?",
+        ),
+    ]);
+}
+
+#[test]
+fn accounts() {
+    let signed_in = |line: &str| {
+        let connection = r#"[connection.c]
+base_url = "https://c.example"
+authorize_url = "/a"
+token_url = "/t"
+client_id = "x"
+redirect_uri = "http://127.0.0.1:8765/"
+"#;
+        format!("{connection}{FLOW}{line}\n")
+    };
+    check(&[
+        (signed_in("accounts = []"), "12:12", "`accounts` is empty"),
+        (
+            signed_in("accounts = [\"a\", \"a\"]"),
+            "12:18",
+            "names `a` twice",
+        ),
+        (
+            signed_in("accounts = [\"a b\"]"),
+            "12:13",
+            "a name has letters, digits",
+        ),
+        (
+            signed_in("accounts = \"al\""),
+            "12:12",
+            "`accounts` .. \"all\"",
         ),
     ]);
 }
