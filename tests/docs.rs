@@ -22,7 +22,11 @@ const DOCUMENTS: [&str; 4] = [
     "tests/servers/README.md",
 ];
 /// Variables that only tests and the build know.
-const NOT_FOR_PEOPLE: [&str; 2] = ["TIDEGATE_TEST_CLOCK", "TIDEGATE_VERSION"];
+const NOT_FOR_PEOPLE: [&str; 3] = [
+    "TIDEGATE_TEST_CLOCK",
+    "TIDEGATE_TEST_STOP_AT",
+    "TIDEGATE_VERSION",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
