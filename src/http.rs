@@ -5,6 +5,7 @@
 //! known, so [`Error`] tells the one thing a caller must know: may the server have seen it?
 
 mod authorization;
+mod identity;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 
 pub use self::authorization::Authorization;
 use self::authorization::Parameter;
+pub use self::identity::Identity;
 use crate::remedy::Remedy;
 use crate::secret::scrub;
 
@@ -207,17 +209,28 @@ impl Client {
         exchange(client, request, limits).await
     }
 
-    /// Sends a request to a token endpoint: on a connection of its own, without compression.
+    /// Sends a request to a token endpoint: on a connection of its own, without compression, and
+    /// opened with `identity` if the server knows its clients by their certificates.
     ///
     /// # Errors
     /// If there is no whole answer within the limits; [`Error::NotSent`] only if the server
     /// cannot have seen the request.
-    pub async fn exchange(&self, request: Request, limits: Limits) -> Result<Answer, Error> {
+    pub async fn exchange(
+        &self,
+        request: Request,
+        identity: Option<&Identity>,
+        limits: Limits,
+    ) -> Result<Answer, Error> {
         // A pooled connection that the server closes meanwhile would leave us not knowing whether
         // it saw a refresh token; a fresh one for each exchange has no such moment.
         let builder = || builder().gzip(false).http1_only().pool_max_idle_per_host(0);
-        let client = self.token_endpoints.to(&request.url, builder).await?;
-        exchange(client, request, limits).await
+        let Some(Identity(identity)) = identity else {
+            let client = self.token_endpoints.to(&request.url, builder).await?;
+            return exchange(client, request, limits).await;
+        };
+        // One that shows a certificate is made each time, so that a renewed one counts at once.
+        let client = trusting(&|| builder().identity(identity.clone()))?;
+        exchange(&client, request, limits).await
     }
 }
 
@@ -403,7 +416,10 @@ mod tests {
             .unwrap();
         drop(listener);
         let request = Request::new(Method::GET, url);
-        let refused = Client::new().exchange(request, LIMITS).await.unwrap_err();
+        let refused = Client::new()
+            .exchange(request, None, LIMITS)
+            .await
+            .unwrap_err();
         assert!(matches!(refused, Error::NotSent { .. }), "{refused}");
 
         let cut = get(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc".to_vec()).await;

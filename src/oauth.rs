@@ -13,6 +13,7 @@ mod keeper;
 pub mod login;
 mod points;
 mod rescue;
+mod secrets;
 mod settle;
 mod standing;
 #[cfg(test)]

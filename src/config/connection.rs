@@ -1,14 +1,17 @@
 //! A connection: one configured client at one source.
 
+mod client;
 mod oauth;
 mod placement;
 mod read;
 mod refresh;
+mod unattended;
 
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use reqwest::header::{AUTHORIZATION, HeaderName};
+use serde_json::{Map, Value};
 use url::{Origin, Url};
 
 use super::{Name, SecretSource};
@@ -123,12 +126,16 @@ pub struct OAuth {
     pub client_secret: Option<SecretSource>,
     /// How the client proves who it is.
     pub client_auth: ClientAuth,
+    /// The private key by which it signs or connects; `None` if nothing needs one.
+    pub client_key: Option<ClientKey>,
     /// How token requests are written.
     pub body: BodyFormat,
     /// The scopes asked for.
     pub scopes: Vec<String>,
     /// What stands between them.
     pub scope_separator: String,
+    /// The APIs the access token is for (RFC 8707), to the letter.
+    pub resources: Vec<String>,
     /// Parameters added to every token request.
     pub token_params: Vec<(String, String)>,
     /// When a refresh is due.
@@ -145,12 +152,17 @@ pub struct OAuth {
     pub errors: Vec<ErrorRule>,
 }
 
+impl OAuth {
+    /// Returns true if the client signs assertions.
+    #[must_use]
+    pub fn signs(&self) -> bool {
+        self.client_auth == ClientAuth::PrivateKeyJwt
+            || matches!(self.grant, Grant::JwtBearer { .. })
+    }
+}
+
 /// How access is obtained (RFC 6749 section 1.3).
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one per connection, boxed with its OAuth"
-)]
 pub enum Grant {
     /// A person signs in; a refresh token keeps the connection alive.
     AuthorizationCode {
@@ -165,6 +177,21 @@ pub enum Grant {
     },
     /// The client itself is the resource owner.
     ClientCredentials,
+    /// A person's user name and password are sent (RFC 6749 section 4.3).
+    Password {
+        /// Whose password it is.
+        username: String,
+        /// The password.
+        password: SecretSource,
+    },
+    /// An assertion of our own is sent in place of a person's consent (RFC 7523 section 2.1). It
+    /// is signed with the client's key.
+    JwtBearer {
+        /// What it says, besides when it was made and when it ends.
+        claims: Map<String, Value>,
+    },
+    /// A refresh token that was obtained elsewhere and brought in keeps the connection alive.
+    RefreshToken,
 }
 
 impl Grant {
@@ -173,12 +200,25 @@ impl Grant {
     pub fn is_login(&self) -> bool {
         match self {
             Self::AuthorizationCode { .. } => true,
-            Self::ClientCredentials => false,
+            Self::RefreshToken
+            | Self::ClientCredentials
+            | Self::Password { .. }
+            | Self::JwtBearer { .. } => false,
+        }
+    }
+
+    /// Returns true if access can be had again at any time without a person, because the
+    /// configuration holds all it takes.
+    #[must_use]
+    pub fn is_unattended(&self) -> bool {
+        match self {
+            Self::ClientCredentials | Self::Password { .. } | Self::JwtBearer { .. } => true,
+            Self::AuthorizationCode { .. } | Self::RefreshToken => false,
         }
     }
 }
 
-/// How the client proves who it is at the token endpoint (RFC 6749 section 2.3).
+/// How the client proves who it is at the token endpoint (RFC 6749 section 2.3, RFC 7523, RFC 8705).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAuth {
     /// HTTP Basic, id and secret form-encoded first.
@@ -187,6 +227,28 @@ pub enum ClientAuth {
     Body,
     /// `client_id` in the body and no secret.
     None,
+    /// `client_id` in the body, with an assertion signed by the client's key (RFC 7523 section 2.2).
+    PrivateKeyJwt,
+    /// `client_id` in the body, over a connection opened with the client's certificate (RFC 8705
+    /// section 2).
+    TlsClientAuth,
+}
+
+/// A private key of ours, and how a server knows it.
+#[derive(Debug, Clone)]
+pub struct ClientKey {
+    /// The key, as PEM.
+    pub private_key: SecretSource,
+    /// Its certificate, as PEM.
+    pub certificate: Option<SecretSource>,
+    /// The server's name for it, sent as `kid`.
+    pub id: Option<String>,
+    /// The algorithm the person named; the key decides it.
+    pub algorithm: Option<SigningAlgorithm>,
+    /// Whom assertions are for; the issuer, or the token endpoint, unless said.
+    pub audience: Option<String>,
+    /// How long an assertion is good for.
+    pub lifetime: Duration,
 }
 
 /// How what we sign ourselves is signed (RFC 7518 section 3.1, RFC 8037 section 3.1).

@@ -40,39 +40,79 @@ pub(super) static VAULT: Keys = Keys {
 /// A connection; a catalogue entry's variables come on top.
 pub(super) static CONNECTION: Keys = Keys {
     section: "[connection.NAME]",
-    names: &[
-        "provider",
-        "base_url",
-        "token",
-        "token_header",
-        "token_scheme",
-        "token_query",
-        "basic",
-        "grant",
-        "authorize_url",
-        "token_url",
-        "client_id",
-        "client_secret",
-        "client_auth",
-        "token_body",
-        "pkce",
-        "redirect_uri",
-        "scopes",
-        "scope_separator",
-        "authorize_params",
-        "token_params",
-        "refresh",
-        "default_lifetime",
-        "errors",
-        "headers",
-        "allow_hosts",
-        "time_zone",
-        "limits",
-        "paging",
-        "timeout",
-    ],
+    names: &{
+        const NAMES: [&str; ENTRANCE.len() + OAUTH.len() + SOURCE.len()] =
+            joined([ENTRANCE, OAUTH, SOURCE]);
+        NAMES
+    },
     may_hold_secrets: true,
 };
+/// What stands first in a connection.
+const ENTRANCE: &[&str] = &[
+    "provider",
+    "base_url",
+    "token",
+    "token_header",
+    "token_scheme",
+    "token_query",
+    "basic",
+];
+/// What only a connection with OAuth has.
+pub(super) const OAUTH: &[&str] = &[
+    "grant",
+    "authorize_url",
+    "token_url",
+    "client_id",
+    "client_secret",
+    "client_auth",
+    "private_key",
+    "certificate",
+    "key_id",
+    "signing_algorithm",
+    "assertion_audience",
+    "assertion_lifetime",
+    "claims",
+    "username",
+    "password",
+    "token_body",
+    "pkce",
+    "redirect_uri",
+    "scopes",
+    "scope_separator",
+    "resource",
+    "authorize_params",
+    "token_params",
+    "refresh",
+    "default_lifetime",
+    "errors",
+];
+/// What a connection says about the source itself.
+const SOURCE: &[&str] = &[
+    "headers",
+    "allow_hosts",
+    "time_zone",
+    "limits",
+    "paging",
+    "timeout",
+];
+
+/// Puts lists of keys one behind the other; they have `N` keys together.
+const fn joined<const N: usize>(lists: [&[&'static str]; 3]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let (mut list, mut at, mut filled) = (0, 0, 0);
+    while list < lists.len() {
+        if at < lists[list].len() {
+            names[filled] = lists[list][at];
+            filled += 1;
+            at += 1;
+        } else {
+            list += 1;
+            at = 0;
+        }
+    }
+    names
+}
+
 /// A user name and a password.
 pub(super) static BASIC: Keys = Keys {
     may_hold_secrets: true,

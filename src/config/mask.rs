@@ -5,8 +5,9 @@
 use std::ops::Range;
 
 /// A key whose name holds one of these is taken to hold a secret.
-const SECRET_WORDS: [&str; 9] = [
+const SECRET_WORDS: [&str; 10] = [
     "secr",
+    "private_key",
     "token",
     "passw",
     "passphrase",

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Reason, State, login, vault};
+use super::{Reason, State, assertion, login, vault};
 use crate::config::{Account, Name, SecretError, no_such};
+use crate::http;
 use crate::remedy::Remedy;
 
 /// Why there is no access token, or no login.
@@ -102,6 +103,23 @@ pub enum Error {
         #[source]
         source: SecretError,
     },
+    /// The private key of the connection cannot sign.
+    #[error("connection `{account}` cannot sign its requests: {source}")]
+    Key {
+        /// Whose.
+        account: Account,
+        /// Why.
+        source: assertion::KeyError,
+    },
+    /// The certificate of the connection, or its private key, opens no connection.
+    #[error("connection `{account}` cannot use its `certificate` with its `private_key`")]
+    Identity {
+        /// Whose.
+        account: Account,
+        /// Why.
+        #[source]
+        source: http::Error,
+    },
     /// A refresh takes longer than its caller could wait.
     #[error(
         "the refresh of connection `{account}` is still under way{}",
@@ -140,7 +158,9 @@ impl Error {
             | Self::Rejected { .. }
             | Self::AccessRefused { .. }
             | Self::TokenRefused { .. }
-            | Self::Secret { .. } => Remedy::EditConfig,
+            | Self::Secret { .. }
+            | Self::Key { .. }
+            | Self::Identity { .. } => Remedy::EditConfig,
             Self::Login(error) => error.remedy(),
             Self::Vault(error) => error.remedy(),
         }
@@ -179,6 +199,12 @@ impl Error {
             )),
             Self::TooManyAccounts { .. } => Some(
                 "sign out of accounts nobody needs with `tidegate logout NAME --account ACCOUNT`"
+                    .to_owned(),
+            ),
+            Self::Key { source, .. } => Some(source.hint().to_owned()),
+            Self::Identity { .. } => Some(
+                "give both as PEM: a file with `-----BEGIN PRIVATE KEY-----`, and one with \
+                 `-----BEGIN CERTIFICATE-----`"
                     .to_owned(),
             ),
             Self::Waiting {

@@ -1,18 +1,21 @@
 //! Token requests as RFC 6749 has them, and as some servers want them instead; pure.
 
 mod answer;
+mod fields;
+mod post;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use serde_json::{Map, Value, json};
 use url::Url;
-use url::form_urlencoded::{self, byte_serialize};
-use zeroize::Zeroizing;
 
 pub(super) use answer::{Class, Reading, Refusal, Tokens, read};
+pub(super) use fields::Fields;
+pub(super) use post::post;
 
-use crate::config::{BodyFormat, ClientAuth, OAuth};
-use crate::http::{Answer, HeaderValue, Method, Request};
+use super::assertion::{self, SignError};
+use super::secrets::Secrets;
+use crate::config::OAuth;
+use crate::http::{Answer, Request};
 use crate::secret::{ExposeSecret, Secret};
 
 /// The longest answer of a token endpoint we read. Tokens are a few KiB at most, and every attempt
@@ -35,6 +38,15 @@ pub(super) enum Ask<'a> {
     Refresh(&'a Secret),
     /// Tokens for the client itself.
     ClientCredentials,
+    /// Tokens for a person whose password we have.
+    Password {
+        /// The user's name.
+        username: &'a str,
+        /// The password.
+        password: &'a Secret,
+    },
+    /// Tokens for whomever an assertion of ours names.
+    JwtBearer(&'a Map<String, Value>),
 }
 
 /// A question to the token endpoint of a client.
@@ -42,148 +54,118 @@ pub(super) enum Ask<'a> {
 pub(super) struct Question<'a> {
     /// The client.
     pub oauth: &'a OAuth,
-    /// Its secret.
-    pub secret: Option<&'a Secret>,
+    /// What it proves itself with.
+    pub secrets: &'a Secrets,
     /// What it asks.
     pub ask: Ask<'a>,
 }
 
 impl Question<'_> {
-    /// Writes the request.
-    pub(super) fn request(&self) -> Request {
-        request(self.oauth, self.secret, self.ask)
+    /// Writes the request, to be sent once.
+    ///
+    /// # Errors
+    /// If an assertion cannot be signed.
+    pub(super) fn request(&self, now: Timestamp) -> Result<Request, SignError> {
+        let mut fields = Fields::default();
+        self.put(&mut fields, now)?;
+        for resource in &self.oauth.resources {
+            fields.repeat("resource", resource);
+        }
+        for (name, value) in &self.oauth.token_params {
+            fields.put(name, value);
+        }
+        post(self.oauth, self.secrets, &self.oauth.token_url, fields, now)
     }
 
     /// Reads the answer to it. Nothing that was sent is shown, whoever quotes it.
     pub(super) fn read(&self, answer: &Answer, now: Timestamp) -> Reading {
-        let (first, second) = match self.ask {
-            Ask::Code { code, verifier, .. } => (Some(code), verifier),
-            Ask::Refresh(token) => (Some(token), None),
-            Ask::ClientCredentials => (None, None),
+        let asked = match self.ask {
+            Ask::Code { code, verifier, .. } => [Some(code), verifier],
+            Ask::Refresh(token) => [Some(token), None],
+            Ask::ClientCredentials | Ask::Password { .. } | Ask::JwtBearer(_) => [None, None],
         };
-        let sent: Vec<&Secret> = [self.secret, first, second].into_iter().flatten().collect();
+        let sent: Vec<&Secret> = self
+            .secrets
+            .sent()
+            .chain(asked.into_iter().flatten())
+            .collect();
         read(self.oauth, answer, &sent, now)
     }
-}
 
-fn request(oauth: &OAuth, secret: Option<&Secret>, ask: Ask<'_>) -> Request {
-    let mut request = Request::new(Method::POST, oauth.token_url.clone());
-    let mut fields = Fields::default();
-    ask_fields(oauth, ask, &mut fields);
-    match oauth.client_auth {
-        ClientAuth::Basic => {
-            let header = basic(&oauth.client_id, secret);
-            request.headers.insert("authorization", header);
+    fn put(&self, fields: &mut Fields, now: Timestamp) -> Result<(), SignError> {
+        let scopes = self.oauth.scopes.join(&self.oauth.scope_separator);
+        match self.ask {
+            Ask::Code {
+                code,
+                redirect_uri,
+                verifier,
+            } => {
+                fields.put("grant_type", "authorization_code");
+                fields.put("code", code.expose_secret());
+                fields.put("redirect_uri", redirect_uri.as_str());
+                fields.put(
+                    "code_verifier",
+                    verifier.map_or("", ExposeSecret::expose_secret),
+                );
+            }
+            // No scope: what was granted stays granted (RFC 6749 section 6).
+            Ask::Refresh(token) => {
+                fields.put("grant_type", "refresh_token");
+                fields.put("refresh_token", token.expose_secret());
+            }
+            Ask::ClientCredentials => {
+                fields.put("grant_type", "client_credentials");
+                fields.put("scope", &scopes);
+            }
+            Ask::Password { username, password } => {
+                fields.put("grant_type", "password");
+                fields.put("username", username);
+                fields.put("password", password.expose_secret());
+                fields.put("scope", &scopes);
+            }
+            Ask::JwtBearer(claims) => {
+                let claims = self.assertion_claims(claims);
+                let assertion = post::sign(self.oauth, self.secrets, &claims, now)?;
+                fields.put("grant_type", assertion::GRANT_TYPE);
+                fields.put("assertion", assertion.expose_secret());
+                fields.put("scope", &scopes);
+            }
         }
-        ClientAuth::Body => {
-            fields.put("client_id", &oauth.client_id);
-            fields.put(
-                "client_secret",
-                secret.map_or("", ExposeSecret::expose_secret),
-            );
-        }
-        ClientAuth::None => fields.put("client_id", &oauth.client_id),
-    }
-    for (name, value) in &oauth.token_params {
-        fields.put(name, value);
-    }
-    let (content_type, body) = match oauth.body {
-        BodyFormat::Form => ("application/x-www-form-urlencoded", fields.form()),
-        BodyFormat::Json => ("application/json", fields.json()),
-    };
-    request
-        .headers
-        .insert("content-type", HeaderValue::from_static(content_type));
-    request
-        .headers
-        .insert("accept", HeaderValue::from_static("application/json"));
-    request
-        .headers
-        .insert("accept-encoding", HeaderValue::from_static("identity"));
-    request.body = Some(body);
-    request
-}
-
-fn ask_fields(oauth: &OAuth, ask: Ask<'_>, fields: &mut Fields) {
-    match ask {
-        Ask::Code {
-            code,
-            redirect_uri,
-            verifier,
-        } => {
-            fields.put("grant_type", "authorization_code");
-            fields.put("code", code.expose_secret());
-            fields.put("redirect_uri", redirect_uri.as_str());
-            fields.put(
-                "code_verifier",
-                verifier.map_or("", ExposeSecret::expose_secret),
-            );
-        }
-        // No scope: what was granted stays granted (RFC 6749 section 6).
-        Ask::Refresh(token) => {
-            fields.put("grant_type", "refresh_token");
-            fields.put("refresh_token", token.expose_secret());
-        }
-        Ask::ClientCredentials => {
-            fields.put("grant_type", "client_credentials");
-            fields.put("scope", &oauth.scopes.join(&oauth.scope_separator));
-        }
-    }
-}
-
-/// The parameters of a token request: none empty, none twice (RFC 6749 section 3.2).
-#[derive(Default)]
-struct Fields(Vec<(String, Zeroizing<String>)>);
-
-impl Fields {
-    fn put(&mut self, name: &str, value: &str) {
-        if !value.is_empty() && self.0.iter().all(|(present, _)| present != name) {
-            self.0
-                .push((name.to_owned(), Zeroizing::new(value.to_owned())));
-        }
+        Ok(())
     }
 
-    fn form(&self) -> Zeroizing<Vec<u8>> {
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in &self.0 {
-            form.append_pair(name, value);
+    /// Says who asks and whom, where the configuration does not (RFC 7523 section 3).
+    fn assertion_claims(&self, stated: &Map<String, Value>) -> Map<String, Value> {
+        let mut claims = stated.clone();
+        let ours = [
+            ("iss", self.oauth.client_id.as_str()),
+            ("aud", post::audience(self.oauth)),
+        ];
+        for (name, value) in ours {
+            claims.entry(name).or_insert_with(|| json!(value));
         }
-        Zeroizing::new(form.finish().into_bytes())
+        claims
     }
-
-    fn json(&self) -> Zeroizing<Vec<u8>> {
-        use serde::ser::{SerializeMap, Serializer};
-        let mut body = Zeroizing::new(Vec::new());
-        let mut serializer = serde_json::Serializer::new(&mut *body);
-        let written = serializer
-            .serialize_map(Some(self.0.len()))
-            .and_then(|mut map| {
-                for (name, value) in &self.0 {
-                    map.serialize_entry(name, value.as_str())?;
-                }
-                map.end()
-            });
-        written.expect("text written to memory does not fail");
-        body
-    }
-}
-
-/// HTTP Basic, with id and secret form-encoded first (RFC 6749 section 2.3.1): a server that takes
-/// the standard at its word refuses a raw `:` or `%`.
-fn basic(id: &str, secret: Option<&Secret>) -> HeaderValue {
-    let encode = |text: &str| Zeroizing::new(byte_serialize(text.as_bytes()).collect::<String>());
-    let secret = encode(secret.map_or("", ExposeSecret::expose_secret));
-    let pair = Zeroizing::new(format!("{}:{}", *encode(id), *secret));
-    let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
-    let mut value = HeaderValue::from_str(&value).expect("base64 is fit for a header");
-    value.set_sensitive(true);
-    value
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{BodyFormat, ClientAuth};
     use crate::oauth::testing::oauth;
+
+    fn request(oauth: &OAuth, secret: Option<&Secret>, ask: Ask<'_>) -> Request {
+        let secrets = Secrets {
+            client: secret.cloned(),
+            ..Secrets::default()
+        };
+        let question = Question {
+            oauth,
+            secrets: &secrets,
+            ask,
+        };
+        question.request(Timestamp::UNIX_EPOCH).unwrap()
+    }
 
     fn body(request: &Request) -> &str {
         std::str::from_utf8(request.body.as_ref().unwrap()).unwrap()

@@ -196,8 +196,8 @@ impl Keeper {
                     }
                 }
                 (Verdict::Refresh | Verdict::Use, present) => {
-                    let secret = entry.client_secret(oauth);
-                    let departed = secret.and_then(|_| self.depart(entry, generation, false));
+                    let secrets = entry.secrets(oauth);
+                    let departed = secrets.and_then(|_| self.depart(entry, generation, false));
                     if let Err(error) = departed {
                         let now = self.inner.clock.now();
                         let is_usable = entry.view(oauth, &entry.live(), now).is_usable();

@@ -7,7 +7,7 @@ use super::standing::{Reason, Standing, State};
 use super::vault::Outcome;
 use super::window::{View, ladder};
 use crate::clock::after;
-use crate::config::{Grant, RetryInDoubt};
+use crate::config::RetryInDoubt;
 use crate::seal;
 
 /// How often something is refused without a known word before a person is asked to look.
@@ -159,7 +159,7 @@ impl Next<'_> {
     }
 
     fn lost(self) -> Settled {
-        if matches!(self.view.oauth.grant, Grant::ClientCredentials) {
+        if self.view.oauth.grant.is_unattended() {
             // Nothing was spent, so nothing is in doubt.
             return self.back_off(Reason::ServerTrouble, None, Outcome::Lost);
         }

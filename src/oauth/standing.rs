@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::Health;
-use crate::config::{Grant, OAuth};
+use crate::config::OAuth;
 use crate::seal;
 
 /// Declares a closed set of words, each with the spelling it has in the vault and in JSON.
@@ -173,7 +173,7 @@ pub(super) fn shown(mut all: Vec<Health>) -> Vec<Health> {
 /// How a connection stands that has no credential, for `reason`.
 pub(super) fn without_credential(oauth: Option<&OAuth>, reason: Reason, at: Timestamp) -> Standing {
     match oauth.map(|oauth| &oauth.grant) {
-        Some(Grant::AuthorizationCode { .. }) => Standing::needs_login(reason, None, at),
-        Some(Grant::ClientCredentials) | None => Standing::ok(at),
+        Some(grant) if !grant.is_unattended() => Standing::needs_login(reason, None, at),
+        Some(_) | None => Standing::ok(at),
     }
 }

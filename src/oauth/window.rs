@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::standing::{Reason, Standing, State};
 use super::vault::Credential;
 use crate::clock::{after, until};
-use crate::config::{Account, Grant, OAuth, RefreshPolicy, RetryInDoubt};
+use crate::config::{Account, OAuth, RefreshPolicy, RetryInDoubt};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -105,11 +105,11 @@ impl View<'_> {
     /// Returns the earliest moment at which a token may be asked for, or `None` if a person must
     /// act first. `refused` says that the source no longer takes the present access token.
     pub(super) fn allowed_at(&self, refused: bool) -> Option<Timestamp> {
-        let is_code = matches!(self.oauth.grant, Grant::AuthorizationCode { .. });
+        let is_unattended = self.oauth.grant.is_unattended();
         let can_renew = self
             .credential
             .is_some_and(|credential| credential.has_refresh_token);
-        if self.standing.state == State::NeedsLogin || (is_code && !can_renew) {
+        if self.standing.state == State::NeedsLogin || (!is_unattended && !can_renew) {
             return None;
         }
         let mut allowed_at = Timestamp::MIN;

@@ -6,37 +6,24 @@ use url::Url;
 
 use super::read::{below, check_http_url, refuse_clear_text};
 use super::refresh::{self, LIVES};
-use super::{BodyFormat, ClientAuth, Grant, OAuth};
+use super::{BodyFormat, ClientAuth, Grant, OAuth, client, unattended};
 use crate::config::catalogue::Provider;
 use crate::config::places::Places;
 use crate::config::reader::{Item, Table};
 use crate::config::report::Problem;
 
-/// The keys that only an OAuth connection has.
-pub(super) const OAUTH_KEYS: [&str; 16] = [
-    "grant",
-    "authorize_url",
-    "token_url",
-    "client_id",
-    "client_secret",
-    "client_auth",
-    "token_body",
-    "pkce",
-    "redirect_uri",
-    "scopes",
-    "scope_separator",
-    "authorize_params",
-    "token_params",
-    "refresh",
-    "default_lifetime",
-    "errors",
-];
 /// The keys that only the authorization code grant has.
 const LOGIN_KEYS: [&str; 4] = ["authorize_url", "redirect_uri", "pkce", "authorize_params"];
+/// The keys of a single grant.
+const GRANT_KEYS: [(&str, GrantKind); 3] = [
+    ("username", GrantKind::Password),
+    ("password", GrantKind::Password),
+    ("claims", GrantKind::JwtBearer),
+];
 /// The life of an access token whose answer does not tell it; an hour is what most servers give.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// Parameters the protocol itself sets.
-const RESERVED_PARAMS: [&str; 12] = [
+const RESERVED_PARAMS: [&str; 18] = [
     "grant_type",
     "response_type",
     "client_id",
@@ -49,12 +36,38 @@ const RESERVED_PARAMS: [&str; 12] = [
     "refresh_token",
     "scope",
     "state",
+    "resource",
+    "username",
+    "password",
+    "assertion",
+    "client_assertion",
+    "client_assertion_type",
 ];
 
+/// Which grant it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum GrantKind {
+pub(super) enum GrantKind {
     AuthorizationCode,
     ClientCredentials,
+    Password,
+    JwtBearer,
+    RefreshToken,
+}
+
+impl GrantKind {
+    const ALL: [(&str, Self); 5] = [
+        ("authorization_code", Self::AuthorizationCode),
+        ("client_credentials", Self::ClientCredentials),
+        ("password", Self::Password),
+        ("jwt_bearer", Self::JwtBearer),
+        ("refresh_token", Self::RefreshToken),
+    ];
+
+    /// Returns its name in the configuration.
+    fn word(self) -> &'static str {
+        let named = Self::ALL.iter().find(|(_, kind)| *kind == self);
+        named.map_or("", |(word, _)| word)
+    }
 }
 
 /// Reads the OAuth settings of a connection.
@@ -65,10 +78,7 @@ pub(super) fn read(
     entry: Option<&Provider>,
 ) -> Option<OAuth> {
     let kind = table.or("grant", GrantKind::AuthorizationCode, |item| {
-        item.choice(&[
-            ("authorization_code", GrantKind::AuthorizationCode),
-            ("client_credentials", GrantKind::ClientCredentials),
-        ])
+        item.choice(&GrantKind::ALL)
     });
     let token_url = table
         .need(
@@ -78,11 +88,19 @@ pub(super) fn read(
         .and_then(|item| endpoint(&item, base_url));
     let client_id = table.need("client_id", "the id the provider gave your app");
     let client_id = client_id.and_then(|item| item.text().map(str::to_owned));
+    if kind != GrantKind::AuthorizationCode {
+        refuse_login_keys(table, kind.word());
+    }
+    refuse_other_grants_keys(table, kind);
     let grant = match kind {
         GrantKind::AuthorizationCode => authorization_code(table, base_url),
-        GrantKind::ClientCredentials => client_credentials(table),
+        GrantKind::ClientCredentials => Some(Grant::ClientCredentials),
+        GrantKind::Password => unattended::password(table, places),
+        GrantKind::JwtBearer => unattended::jwt_bearer(table),
+        GrantKind::RefreshToken => Some(Grant::RefreshToken),
     };
-    let (client_auth, client_secret) = client(table, kind, places);
+    let client = client::read(table, kind, places);
+    refuse_certificate_in_clear_text(table, client.auth, token_url.as_ref());
     let refresh = refresh::read(table);
     let separator = table.or("scope_separator", " ".to_owned(), |item| {
         item.text().map(str::to_owned)
@@ -109,8 +127,13 @@ pub(super) fn read(
             .get("errors")
             .map(|item| refresh::rules(&item))
             .unwrap_or_default(),
-        client_auth,
-        client_secret,
+        resources: table
+            .get("resource")
+            .map(|item| resources(&item))
+            .unwrap_or_default(),
+        client_auth: client.auth,
+        client_secret: client.secret,
+        client_key: client.key,
         grant: grant?,
         token_url: token_url?,
         client_id: client_id?,
@@ -172,57 +195,40 @@ fn redirect_uri(item: &Item<'_>) -> Option<Url> {
     Some(url)
 }
 
-fn client_credentials(table: &Table<'_>) -> Option<Grant> {
-    for key in LOGIN_KEYS {
-        if let Some(item) = table.own(key) {
-            let message =
-                format!("`{key}` is for signing in, which `client_credentials` does not do");
-            table.contradiction(
-                &item,
-                message,
-                "remove it, or use `grant = \"authorization_code\"`",
-            );
-        }
+/// Refuses the settings of a login where nobody signs in.
+fn refuse_login_keys(table: &Table<'_>, grant: &str) {
+    for item in LOGIN_KEYS.iter().filter_map(|key| table.own(key)) {
+        let message = format!(
+            "`{}` is for signing in, which `{grant}` does not do",
+            item.key
+        );
+        let help = "remove it, or use `grant = \"authorization_code\"`";
+        table.contradiction(&item, message, help);
     }
-    Some(Grant::ClientCredentials)
 }
 
-/// Reads how the client proves who it is. Without a method or a secret it is a public client.
-fn client(
-    table: &Table<'_>,
-    kind: GrantKind,
-    places: &Places<'_>,
-) -> (ClientAuth, Option<crate::config::SecretSource>) {
-    let secret_item = table.get("client_secret");
-    let default = match &secret_item {
-        None if kind == GrantKind::AuthorizationCode => ClientAuth::None,
-        _ => ClientAuth::Basic,
-    };
-    let client_auth = table.or("client_auth", default, |item| {
-        item.choice(&[
-            ("basic", ClientAuth::Basic),
-            ("body", ClientAuth::Body),
-            ("none", ClientAuth::None),
-        ])
-    });
-    match (client_auth, &secret_item) {
-        (ClientAuth::None, Some(item)) => {
-            table.contradiction(
-                item,
-                "`client_secret` is never sent with `client_auth = \"none\"`",
-                "remove it, or use \"basic\" or \"body\"",
-            );
+fn refuse_other_grants_keys(table: &Table<'_>, kind: GrantKind) {
+    for (key, grant) in GRANT_KEYS.iter().filter(|(_, grant)| *grant != kind) {
+        if let Some(item) = table.own(key) {
+            let grant = grant.word();
+            let message = format!("`{key}` is for `grant = \"{grant}\"`");
+            let help = format!("remove it, or use `grant = \"{grant}\"`");
+            table.contradiction(&item, message, &help);
         }
-        (ClientAuth::Basic | ClientAuth::Body, None) => {
-            let expected = "{ env = … }, { file = … } or { credential = … }";
-            table.need("client_secret", expected);
-        }
-        _ => {}
     }
-    (
-        client_auth,
-        secret_item.and_then(|item| places.secret(&item)),
-    )
+}
+
+/// Refuses a client known by its certificate where no certificate is shown.
+fn refuse_certificate_in_clear_text(table: &Table<'_>, auth: ClientAuth, token_url: Option<&Url>) {
+    let is_clear = token_url.is_some_and(|url| url.scheme() == "http");
+    if let Some(item) = table.get("client_auth").filter(|_| is_clear)
+        && auth == ClientAuth::TlsClientAuth
+    {
+        item.refuse(
+            "\"tls_client_auth\" shows a certificate, which plain http cannot",
+            "a `token_url` with https",
+        );
+    }
 }
 
 fn scopes(item: &Item<'_>, separator: &str) -> Vec<String> {
@@ -238,6 +244,24 @@ fn scopes(item: &Item<'_>, separator: &str) -> Vec<String> {
         .unwrap_or_default()
         .into_iter()
         .filter_map(scope)
+        .collect()
+}
+
+/// Reads resource indicators (RFC 8707 section 2).
+fn resources(item: &Item<'_>) -> Vec<String> {
+    let resource = |item: Item<'_>| {
+        item.parsed("the absolute URI of an API, one per text", |text| {
+            let url = Url::parse(text).map_err(|error| format!("is no URI: {error}"))?;
+            match url.fragment() {
+                Some(_) => Err("has a `#` part, which no resource may have".to_owned()),
+                None => Ok(text.to_owned()),
+            }
+        })
+    };
+    item.list("an array of texts")
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(resource)
         .collect()
 }
 

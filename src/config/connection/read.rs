@@ -7,9 +7,7 @@ use jiff::tz::TimeZone;
 use toml::de::DeTable;
 use url::{Host, Origin, Url};
 
-use super::oauth::{self, OAUTH_KEYS};
-use super::placement;
-use super::{Auth, Budget, Connection};
+use super::{Auth, Budget, Connection, oauth, placement};
 use crate::config::catalogue::{self, Provider};
 use crate::config::flow::{self, Paging};
 use crate::config::places::Places;
@@ -139,7 +137,7 @@ fn auth(
 ) -> Option<Auth> {
     let mut ways = WAYS.iter().filter_map(|way| table.own(way));
     let Some(way) = ways.next() else {
-        if OAUTH_KEYS.iter().any(|key| table.get(key).is_some()) {
+        if keys::OAUTH.iter().any(|key| table.get(key).is_some()) {
             return oauth::read(table, base_url, places, entry)
                 .map(|oauth| Auth::OAuth(Box::new(oauth)));
         }
@@ -149,7 +147,7 @@ fn auth(
         let message = format!("`{}` and `{}` cannot both be sent", way.key, other.key);
         table.contradiction(&other, message, "keep the one that the source wants");
     }
-    for item in OAUTH_KEYS.iter().filter_map(|key| table.own(key)) {
+    for item in keys::OAUTH.iter().filter_map(|key| table.own(key)) {
         let message = format!(
             "`{}` is for OAuth, but `{}` is sent instead",
             item.key, way.key

@@ -164,6 +164,8 @@ fn every_value_of_an_entry_is_taken_over() {
             ClientAuth::Basic => "basic",
             ClientAuth::Body => "body",
             ClientAuth::None => "none",
+            ClientAuth::PrivateKeyJwt => "private_key_jwt",
+            ClientAuth::TlsClientAuth => "tls_client_auth",
         };
         assert_eq!(
             says("client_auth").unwrap_or(&"basic".into()),

@@ -2,6 +2,7 @@
 
 mod access;
 mod flow;
+mod grants;
 
 use super::{CONNECTION, FLOW, House, with};
 
@@ -274,7 +275,7 @@ fn oauth() {
             "did you mean \"client_credentials\"?",
         ),
         (
-            more("grant = \"password\""),
+            more("grant = \"implicit\""),
             "8:9",
             "one of \"authorization_code\", \"client_credentials\"",
         ),

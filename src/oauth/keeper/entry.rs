@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::config::{Account, Auth, OAuth, SecretError, SecretSource};
+use crate::oauth::secrets::{Secrets, Unusable};
 use crate::oauth::standing::{Reason, Standing, State};
 use crate::oauth::vault::{Attempt, Credential};
 use crate::oauth::window::View;
@@ -140,13 +141,20 @@ impl Entry {
         }
     }
 
-    pub(super) fn client_secret(&self, oauth: &OAuth) -> Result<Option<Secret>, Error> {
-        let secret = oauth
-            .client_secret
-            .as_ref()
-            .map(|source| source.read())
-            .transpose();
-        secret.map_err(|source| self.secret_error("client secret", source))
+    /// Reads the secrets a request needs.
+    pub(super) fn secrets(&self, oauth: &OAuth) -> Result<Secrets, Error> {
+        let secrets = Secrets::read(oauth, SecretSource::read);
+        secrets.map_err(|unusable| match unusable {
+            Unusable::Secret { what, source } => self.secret_error(what, source),
+            Unusable::Key(source) => Error::Key {
+                account: self.account.clone(),
+                source,
+            },
+            Unusable::Identity(source) => Error::Identity {
+                account: self.account.clone(),
+                source,
+            },
+        })
     }
 
     /// Reads a secret that is sent as it is.
@@ -179,7 +187,7 @@ impl Entry {
         if self.live().standing.reason != Some(Reason::SecretMissing) {
             return Ok(false);
         }
-        self.client_secret(oauth)?;
+        self.secrets(oauth)?;
         self.live().standing.next_at = None;
         Ok(true)
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::entry::Entry;
 use super::{Inner, start};
 use crate::clock;
@@ -9,6 +11,7 @@ use crate::config::{Grant, OAuth, RetryInDoubt};
 use crate::http;
 use crate::oauth::grant::{self, Ask, Class, Question, Reading, Tokens};
 use crate::oauth::points::{self, Point};
+use crate::oauth::secrets::Secrets;
 use crate::oauth::settle::{Ending, settle};
 use crate::oauth::standing::{Reason, Standing, State};
 use crate::oauth::vault::{self, Attempt, Credential, Intent, Kind};
@@ -45,17 +48,43 @@ pub(super) enum Landing {
     Stranded,
 }
 
-/// What a refresh spends, or that it spends nothing.
+/// What a request for new tokens spends, or that it spends nothing.
 enum Material {
     Refresh(Secret),
     ClientCredentials,
+    Password { username: String, password: Secret },
+    JwtBearer(Map<String, Value>),
 }
 
 impl Material {
+    /// Returns what the configuration alone gives access by, if it does.
+    fn unattended(oauth: &OAuth, secrets: &Secrets) -> Option<Self> {
+        match &oauth.grant {
+            Grant::ClientCredentials => Some(Self::ClientCredentials),
+            Grant::Password { username, .. } => Some(Self::Password {
+                username: username.clone(),
+                password: secrets.password.clone()?,
+            }),
+            Grant::JwtBearer { claims } => Some(Self::JwtBearer(claims.clone())),
+            Grant::AuthorizationCode { .. } | Grant::RefreshToken => None,
+        }
+    }
+
     fn ask(&self) -> Ask<'_> {
         match self {
             Self::Refresh(token) => Ask::Refresh(token),
             Self::ClientCredentials => Ask::ClientCredentials,
+            Self::Password { username, password } => Ask::Password { username, password },
+            Self::JwtBearer(claims) => Ask::JwtBearer(claims),
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Refresh(_) => Kind::Refresh,
+            Self::ClientCredentials => Kind::ClientCredentials,
+            Self::Password { .. } => Kind::Password,
+            Self::JwtBearer(_) => Kind::JwtBearer,
         }
     }
 }
@@ -71,7 +100,7 @@ impl Inner {
         if !self.is_still_due(entry, oauth, generation, refused) {
             return;
         }
-        let Some((secret, material)) = self.material(entry, oauth, generation).await else {
+        let Some((secrets, material)) = self.material(entry, oauth, generation).await else {
             return;
         };
         let Some(mut attempt) = self.write_down(entry, oauth, &material, generation).await else {
@@ -79,7 +108,7 @@ impl Inner {
         };
         let question = Question {
             oauth,
-            secret: secret.as_ref(),
+            secrets: &secrets,
             ask: material.ask(),
         };
         let mut pauses = self.pauses(entry, oauth).iter();
@@ -112,13 +141,13 @@ impl Inner {
         let is_usable = entry
             .view(oauth, &entry.live(), self.clock.now())
             .is_usable();
-        match (&oauth.grant, oauth.retry_in_doubt) {
-            // What spends nothing is not in doubt.
-            (Grant::ClientCredentials, _) => &[],
-            (Grant::AuthorizationCode { .. }, RetryInDoubt::AtOnce) => &AT_ONCE,
+        match oauth.retry_in_doubt {
+            // What can be had again is not in doubt.
+            _ if oauth.grant.is_unattended() => &[],
+            RetryInDoubt::AtOnce => &AT_ONCE,
             // The chain may die by the next try, and the access token with it.
-            (Grant::AuthorizationCode { .. }, RetryInDoubt::AfterExpiry) if is_usable => &[],
-            (Grant::AuthorizationCode { .. }, RetryInDoubt::AfterExpiry) => &AFTER_EXPIRY,
+            RetryInDoubt::AfterExpiry if is_usable => &[],
+            RetryInDoubt::AfterExpiry => &AFTER_EXPIRY,
         }
     }
 
@@ -144,19 +173,19 @@ impl Inner {
         entry: &Entry,
         oauth: &OAuth,
         generation: Option<u64>,
-    ) -> Option<(Option<Secret>, Material)> {
-        let secret = match entry.client_secret(oauth) {
-            Ok(secret) => secret,
+    ) -> Option<(Secrets, Material)> {
+        let secrets = match entry.secrets(oauth) {
+            Ok(secrets) => secrets,
             Err(error) => {
                 self.hold_off(entry, Reason::SecretMissing, &error);
                 return None;
             }
         };
-        if matches!(oauth.grant, Grant::ClientCredentials) {
-            return Some((secret, Material::ClientCredentials));
+        if let Some(material) = Material::unattended(oauth, &secrets) {
+            return Some((secrets, material));
         }
         match self.vault.refresh_token(&entry.account, generation?).await {
-            Ok(Some(token)) => Some((secret, Material::Refresh(token))),
+            Ok(Some(token)) => Some((secrets, Material::Refresh(token))),
             Ok(None) => {
                 self.look_into_vault(entry, oauth).await;
                 None
@@ -192,9 +221,7 @@ impl Inner {
                 self.begin(entry, Kind::Refresh, generation, fingerprint)
                     .await
             }
-            (None, Material::ClientCredentials) => {
-                self.begin(entry, Kind::ClientCredentials, None, None).await
-            }
+            (None, material) => self.begin(entry, material.kind(), None, None).await,
         };
         match written {
             Ok(attempt) => {
@@ -240,7 +267,12 @@ impl Inner {
     ) -> Landing {
         points::reach(&entry.account.connection, Point::Intent).await;
         let sent_at = self.clock.now();
-        let answer = match self.http.exchange(question.request(), LIMITS).await {
+        let request = match question.request(sent_at) {
+            Ok(request) => request,
+            Err(error) => return Landing::Empty(Ending::NotSent(error.to_string())),
+        };
+        let identity = question.secrets.identity.as_ref();
+        let answer = match self.http.exchange(request, identity, LIMITS).await {
             Ok(answer) => answer,
             Err(
                 error @ (http::Error::Lost { .. }
@@ -255,7 +287,7 @@ impl Inner {
             ) => return Landing::Empty(Ending::NotSent(error.to_string())),
         };
         let is_kept = (200..300).contains(&answer.status)
-            && attempt.kind != Kind::ClientCredentials
+            && attempt.kind.is_single_use()
             && self.keep(attempt, &answer.body).await;
         let now = self.clock.now();
         match question.read(&answer, now) {

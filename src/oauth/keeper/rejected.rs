@@ -44,7 +44,7 @@ impl Keeper {
             if !self.wait(allowed_at).await {
                 return Err(entry.error(allowed_at));
             }
-            entry.client_secret(oauth)?;
+            entry.secrets(oauth)?;
             self.depart(entry, present, true)?;
         }
         Err(self.slow(entry))

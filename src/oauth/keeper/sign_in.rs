@@ -26,7 +26,7 @@ impl Keeper {
         let entry = self.inner.accounts.admit(account, now)?;
         let oauth = entry.oauth().ok_or(login::Error::Broken)?;
         // Found out before the person has gone through it all rather than after.
-        entry.client_secret(oauth)?;
+        entry.secrets(oauth)?;
         let (start, pending) = login::begin(oauth, account, now)?;
         self.logins().insert(account.clone(), pending);
         Ok(start)
@@ -99,14 +99,14 @@ impl Inner {
         code: Secret,
     ) -> Result<LoginDone, Error> {
         let oauth = entry.oauth().ok_or(login::Error::Broken)?;
-        let secret = entry.client_secret(oauth)?;
+        let secrets = entry.secrets(oauth)?;
         let server = self.server(&oauth.token_url.origin());
         let _place = server.acquire().await;
         let _turn = entry.turn.lock().await;
         let attempt = self.begin(entry, Kind::Code, None, None).await?;
         let question = Question {
             oauth,
-            secret: secret.as_ref(),
+            secrets: &secrets,
             ask: pending.ask(&code),
         };
         let account = entry.account.clone();

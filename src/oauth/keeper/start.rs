@@ -13,14 +13,14 @@ use super::accounts::Accounts;
 use super::entry::{Client, Entry, Live};
 use super::{Inner, Keeper, PER_SERVER};
 use crate::clock::SharedClock;
-use crate::config::{Account, Auth, BodyFormat, ClientAuth, Connection, Name, OAuth};
+use crate::config::{Account, Auth, Connection, Name, OAuth, SecretSource};
 use crate::http;
 use crate::oauth::Error;
 use crate::oauth::grant::{self, Reading};
+use crate::oauth::secrets::Secrets;
 use crate::oauth::standing::{Reason, Standing, State, without_credential};
 use crate::oauth::vault::{self, Attempt, Credential, Kind, Outcome, Vault};
 use crate::seal::{self, RootKey};
-use crate::secret::ExposeSecret;
 use crate::store::Store;
 
 pub(super) async fn open(
@@ -205,7 +205,7 @@ async fn replay(
     if is_doubt {
         return Ok(Replayed::Doubt);
     }
-    if attempt.kind == Kind::Code {
+    if matches!(attempt.kind, Kind::Code | Kind::Device) {
         tracing::warn!(%connection, attempt = id, "a login was cut short; it must be begun again");
     }
     vault.close(attempt, Outcome::Lost, None, None, now).await?;
@@ -237,41 +237,12 @@ async fn mark(
     Ok(attempt)
 }
 
-/// Digests what the authorization server sees of the configuration, the secret included, so that a
-/// change is noticed.
+/// Digests the configuration, its secrets included, so that a change is noticed.
 fn digest(vault: &Vault, oauth: &OAuth) -> [u8; seal::KEY] {
-    let secret = oauth
-        .client_secret
-        .as_ref()
-        .and_then(|source| source.read().ok());
-    let style = [
-        match oauth.client_auth {
-            ClientAuth::Basic => 0,
-            ClientAuth::Body => 1,
-            ClientAuth::None => 2,
-        },
-        match oauth.body {
-            BodyFormat::Form => 0,
-            BodyFormat::Json => 1,
-        },
-    ];
-    let scopes = oauth.scopes.join("\0");
-    let params = oauth
-        .token_params
-        .iter()
-        .flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
-    let parts: Vec<&[u8]> = [
-        oauth.token_url.as_str().as_bytes(),
-        oauth.client_id.as_bytes(),
-        secret
-            .as_ref()
-            .map_or("", ExposeSecret::expose_secret)
-            .as_bytes(),
-        &style,
-        scopes.as_bytes(),
-    ]
-    .into_iter()
-    .chain(params)
-    .collect();
-    vault.fingerprint(&parts)
+    // What cannot be read counts as absent; it is told when it is needed.
+    let secrets = Secrets::read(oauth, SecretSource::read).unwrap_or_default();
+    // It shows where secrets come from, never what they are.
+    let settings = format!("{oauth:?}");
+    let [client, password, private_key] = secrets.bytes();
+    vault.fingerprint(&[settings.as_bytes(), client, password, private_key])
 }

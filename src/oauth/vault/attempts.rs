@@ -23,8 +23,14 @@ pub(in crate::oauth) enum Kind {
     Refresh,
     /// An authorization code.
     Code,
+    /// A device code.
+    Device,
     /// Nothing: it may be repeated at will.
     ClientCredentials,
+    /// Nothing: a password works again.
+    Password,
+    /// An assertion of our own; the next is signed when it is needed.
+    JwtBearer,
 }
 
 impl Kind {
@@ -32,19 +38,32 @@ impl Kind {
         match self {
             Self::Refresh => "refresh",
             Self::Code => "code",
+            Self::Device => "device",
             Self::ClientCredentials => "client_credentials",
+            Self::Password => "password",
+            Self::JwtBearer => "jwt_bearer",
         }
     }
 
     fn from_word(word: &str) -> Option<Self> {
-        [Self::Refresh, Self::Code, Self::ClientCredentials]
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
+        [
+            Self::Refresh,
+            Self::Code,
+            Self::Device,
+            Self::ClientCredentials,
+            Self::Password,
+            Self::JwtBearer,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == word)
     }
 
     /// Returns true if what is spent cannot be had again, so that the answer must not be lost.
-    fn is_single_use(self) -> bool {
-        self != Self::ClientCredentials
+    pub(in crate::oauth) fn is_single_use(self) -> bool {
+        match self {
+            Self::Refresh | Self::Code | Self::Device => true,
+            Self::ClientCredentials | Self::Password | Self::JwtBearer => false,
+        }
     }
 }
 
@@ -309,13 +328,17 @@ impl Keys {
         }
         let key = match (present, intent.kind) {
             (Some((_, id)), Kind::Refresh) => self.data_key(tx, account, id)?,
-            (Some((_, id)), Kind::ClientCredentials) => match self.data_key(tx, account, id) {
-                // What cannot be opened is replaced: nothing is lost with it.
-                Err(Error::Unreadable { .. }) => self.new_data_key(tx, account, intent.at)?,
-                key => key?,
-            },
+            (Some((_, id)), Kind::ClientCredentials | Kind::Password | Kind::JwtBearer) => {
+                match self.data_key(tx, account, id) {
+                    // What cannot be opened is replaced: nothing is lost with it.
+                    Err(Error::Unreadable { .. }) => self.new_data_key(tx, account, intent.at)?,
+                    key => key?,
+                }
+            }
             // A login starts with a key of its own, and so ends what older ones have sealed.
-            (None, _) | (_, Kind::Code) => self.new_data_key(tx, account, intent.at)?,
+            (None, _) | (_, Kind::Code | Kind::Device) => {
+                self.new_data_key(tx, account, intent.at)?
+            }
         };
         tx.prepare_cached(
             "INSERT INTO refreshes (connection, account, kind, generation, data_key, fingerprint,
