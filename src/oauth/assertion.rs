@@ -124,3 +124,6 @@ pub fn client_claims(client_id: &str, audience: &str) -> Map<String, Value> {
 fn json_part(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ pub use process::{Ran, Running};
 #[cfg(feature = "test-clock")]
 pub use rotating::{GRACE, Hold, LIFE, Presented, RotatingServer, Rotation, Trouble};
 pub use scripted::{Asked, Scripted, answer, json};
-pub use servers::{AuthorizationServer, skip};
+pub use servers::{AuthorizationServer, node, skip};
 #[cfg(feature = "test-clock")]
 pub use vault::{OnRecord, RescueFile, Vault};
 

@@ -56,15 +56,8 @@ impl AuthorizationServer {
         )
     )]
     fn start(house: &TempHouse, name: &str) -> Option<Self> {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/servers")
-            .join(name);
-        if let Err(why) = install(&dir, name) {
-            skip(&format!("tests against the server {name}: {why}"));
-            return None;
-        }
-        let mut command = Command::new("node");
-        command.arg("server.mjs").current_dir(&dir);
+        let what = format!("tests against the server {name}");
+        let mut command = node(name, "server.mjs", &what)?;
         #[cfg(feature = "test-clock")]
         command.env(tidegate::clock::FileClock::VARIABLE, house.path("clock"));
         let mut running = Running::start(command);
@@ -166,6 +159,21 @@ fn array(value: Value) -> Vec<Value> {
         Value::Array(values) => values,
         other => panic!("expected an array, found {other}"),
     }
+}
+
+/// Returns the command that runs `script` in the directory `name` of `tests/servers`; `None`, and a
+/// line among the skips that names `what`, if Node or its packages are not to be had.
+pub fn node(name: &str, script: &str, what: &str) -> Option<Command> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/servers")
+        .join(name);
+    if let Err(why) = install(&dir, name) {
+        skip(&format!("{what}: {why}"));
+        return None;
+    }
+    let mut command = Command::new("node");
+    command.arg(script).current_dir(&dir);
+    Some(command)
 }
 
 /// Installs the packages that the lock file names, unless they are there: once, whatever the number
