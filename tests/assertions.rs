@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use support::{Running, node};
 use tidegate::config::SigningAlgorithm;
 use tidegate::oauth::assertion::{Assertion, SigningKey, client_claims, generate};
-use tidegate::secret::ExposeSecret;
+use tidegate::secret::{ExposeSecret, Secret};
 
 const ISSUED_AT: i64 = 1_900_000_000;
 const LIFETIME: i64 = 300;
@@ -72,10 +72,10 @@ fn assertions_are_good_in_the_eyes_of_another_library() {
         return;
     };
     let mut verifier = Running::start(verifier);
-    for algorithm in [
-        SigningAlgorithm::Rs256,
-        SigningAlgorithm::Es256,
-        SigningAlgorithm::EdDsa,
+    for (algorithm, stranger) in [
+        (SigningAlgorithm::Rs256, include_str!("keys/rsa.pem")),
+        (SigningAlgorithm::Es256, include_str!("keys/p256.pem")),
+        (SigningAlgorithm::EdDsa, include_str!("keys/ed25519.pem")),
     ] {
         let signed = Signed::by(algorithm);
         let answer = ask(&mut verifier, &signed.question);
@@ -93,8 +93,8 @@ fn assertions_are_good_in_the_eyes_of_another_library() {
         // So that the verdict above means something.
         let ended = signed.asked(&mut verifier, "at", json!(ISSUED_AT + LIFETIME));
         assert_eq!(ended["error"], "ERR_JWT_EXPIRED", "{ended}");
-        let stranger = Signed::by(algorithm).key.public_jwk();
-        let forged = signed.asked(&mut verifier, "jwk", stranger);
+        let stranger = SigningKey::from_pem(&Secret::from(stranger), None).unwrap();
+        let forged = signed.asked(&mut verifier, "jwk", stranger.public_jwk());
         assert_eq!(
             forged["error"], "ERR_JWS_SIGNATURE_VERIFICATION_FAILED",
             "{forged}"

@@ -30,14 +30,21 @@ impl Claims {
         self.text(claim).ok_or(IdTokenError::Claim { claim })
     }
 
-    /// Returns a claim that is a `NumericDate`: seconds, perhaps with a fraction, since 1970.
+    /// Returns a claim that is a `NumericDate`: seconds, perhaps with a fraction, since 1970. What
+    /// lies beyond all time, as "never" does for some servers, is held at its end.
     pub(super) fn required_time(&self, claim: &'static str) -> Result<Timestamp, IdTokenError> {
         self.get(claim)
             .and_then(Value::as_f64)
+            .map(|seconds| seconds.clamp(end(Timestamp::MIN), end(Timestamp::MAX)))
             .and_then(|seconds| SignedDuration::try_from_secs_f64(seconds).ok())
             .and_then(|since| Timestamp::from_duration(since).ok())
             .ok_or(IdTokenError::Claim { claim })
     }
+}
+
+fn end(of_time: Timestamp) -> f64 {
+    // Exact: it takes fewer bits than a float has.
+    of_time.as_second() as f64
 }
 
 /// Returns text from outside with nothing in it that moves a cursor, and not endless.
