@@ -1,9 +1,16 @@
-//! Two processes and one state directory: who owns it, who asks, and that they never ask the
+//! Several processes and one state directory: who owns it, who asks, and that they never ask the
 //! provider for the same tokens twice.
+//!
+//! The long variant of the fifty callers takes a quarter of an hour on two cores:
+//!
+//! ```text
+//! TIDEGATE_GENERATIONS=1000 cargo test --features test-clock --test rotation -- --nocapture fifty
+//! ```
 #![cfg(feature = "test-clock")]
 #![allow(
     clippy::unwrap_used,
-    reason = "a test that cannot go on has failed, and its backtrace says where"
+    clippy::print_stdout,
+    reason = "a test that cannot go on has failed, and its figures are its answer"
 )]
 
 mod support;
@@ -11,7 +18,10 @@ mod support;
 use std::fs;
 use std::time::Duration;
 
-use support::{Exact, Ran, Running, eventually};
+use support::{
+    Dice, Exact, Hold, Ran, RotatingServer, Rotation, Running, TempHouse, Vault, eventually,
+    number, paste_login,
+};
 use tidegate::sandbox::{At, Canned, Delivery, Fault, Outcome, Settings};
 
 /// How many projects there are: two pages.
@@ -21,6 +31,14 @@ const ROTATIONS: u64 = 200;
 /// From one token to the moment at which the next is wanted: the connection refreshes after 585 s,
 /// and the provider takes nothing before 570.
 const A_LIFE: Duration = Duration::from_secs(590);
+/// How many callers ask for an access token at the same moment, the daemon's own schedule for half
+/// of them and other processes for the rest.
+const CALLERS: usize = 50;
+const MOST_PROCESSES: u64 = 4;
+/// How many generations they go through unless `TIDEGATE_GENERATIONS` says otherwise.
+const GENERATIONS: u64 = 20;
+/// From one generation to the next: the schedule of the flows, longer than a token lives.
+const A_SLOT: Duration = Duration::from_secs(60 * 60);
 /// How many seconds the provider asks for patience, where a test wants a run that waits.
 const PATIENCE_S: u32 = 30;
 
@@ -210,4 +228,102 @@ fn promise_two_processes_at_work_make_one_token_request_per_generation() {
     assert_eq!(ledger.reuses(), []);
     assert_eq!(ledger.peak_parallel_token_requests(), 1);
     assert_eq!(exact.expect_equal("project"), PROJECTS);
+}
+
+/// A house in which so many flows need the access token of one connection: the first half at every
+/// full hour, the others when somebody asks for them.
+fn full_house(server_url: impl FnOnce(&TempHouse) -> String) -> TempHouse {
+    let house = TempHouse::new("");
+    let flow = |number: usize| {
+        let schedule = if number < CALLERS / 2 {
+            "every = \"1h\""
+        } else {
+            ""
+        };
+        format!(
+            "[flow.f{number}]\nconnection = \"one\"\nurl = \"/items\"\npaging = \"none\"\n\
+             records = \"items\"\nkey = [\"id\"]\n{schedule}\n"
+        )
+    };
+    let flows: String = (0..CALLERS).map(flow).collect();
+    let config = format!(
+        r#"
+max_concurrent = {CALLERS}
+[connection.one]
+base_url = "{url}"
+authorize_url = "/authorize"
+token_url = "/token"
+client_id = "tidegate"
+client_auth = "none"
+redirect_uri = "https://tidegate.example/callback"
+{flows}"#,
+        url = server_url(&house)
+    );
+    house.write_private("tidegate.toml", &config);
+    house
+}
+
+#[test]
+fn promise_fifty_callers_at_once_make_one_token_request_per_generation() {
+    let generations = number("TIDEGATE_GENERATIONS").unwrap_or(GENERATIONS);
+    let seed = number("TIDEGATE_SEED").unwrap_or_else(Dice::any_seed);
+    println!("TIDEGATE_GENERATIONS={generations} TIDEGATE_SEED={seed}");
+    let mut dice = Dice::new(seed);
+    let mut server = None;
+    let house = full_house(|house| {
+        let started = RotatingServer::start(house, "one", Rotation::Strict);
+        server.insert(started).url().to_owned()
+    });
+    let server = server.unwrap();
+    paste_login(&house, "one").expect_code(0);
+    let daemon = house.start_daemon();
+    let running = || {
+        house
+            .rows("SELECT 1 FROM _tidegate_runs WHERE ended_at IS NULL")
+            .len()
+    };
+    for generation in 1..=generations {
+        // Nobody gets an answer before all are waiting for it.
+        server.hold_next(Hold::BeforeCommit);
+        house.clock().advance(A_SLOT).unwrap();
+        let asked_for: Vec<String> = (CALLERS / 2..CALLERS)
+            .map(|flow| format!("f{flow}"))
+            .collect();
+        let processes = 1 + usize::try_from(dice.below(MOST_PROCESSES)).unwrap();
+        let asking: Vec<Running> = asked_for
+            .chunks(asked_for.len().div_ceil(processes))
+            .map(|flows| {
+                let flows = flows.iter().map(String::as_str);
+                let arguments: Vec<&str> =
+                    ["--run-now", "--json"].into_iter().chain(flows).collect();
+                house.start(&arguments)
+            })
+            .collect();
+        let all_wait = || server.is_held() && running() == CALLERS;
+        assert!(
+            eventually(all_wait),
+            "{} runs in generation {generation}",
+            running()
+        );
+        server.let_go(true);
+        for asking in asking {
+            asking.finish().expect_code(0);
+        }
+        assert!(eventually(|| running() == 0), "a run does not end");
+    }
+    stop(daemon);
+
+    let presented = server.presented();
+    assert_eq!(presented.len() as u64, generations);
+    assert!(presented.iter().all(|one| one.times == 1 && one.is_granted));
+    assert_eq!(server.most_in_flight(), 1);
+    let record = Vault::of_dead(&house.path("tidegate-state")).on_record("one");
+    assert_eq!(record.generation as u64, 1 + generations);
+    let succeeded = "SELECT count(*) FROM _tidegate_runs WHERE outcome = 'succeeded'";
+    let runs = i64::try_from(generations).unwrap() * CALLERS as i64;
+    assert_eq!(house.rows(succeeded), [[runs.into()]]);
+    println!(
+        "{runs} runs by {CALLERS} callers, {} token requests",
+        presented.len()
+    );
 }

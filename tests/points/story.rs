@@ -8,8 +8,8 @@ use tidegate::clock::{Clock, until};
 
 use crate::fate::{End, Fate, Point};
 use crate::support::{
-    Dice, GRACE, LIFE, OnRecord, Presented, Ran, RescueFile, RotatingServer, Rotation, Running,
-    TempHouse, Vault, eventually,
+    Dice, GRACE, LIFE, OnRecord, Presented, RescueFile, RotatingServer, Rotation, Running,
+    TempHouse, Vault, eventually, paste_login,
 };
 use crate::tally::Tally;
 
@@ -83,7 +83,7 @@ impl Story {
             tally: Tally::default(),
         };
         for rotation in Rotation::ALL {
-            story.sign_in(rotation.name());
+            paste_login(&story.house, rotation.name()).expect_code(0);
         }
         story.daemon = Some(story.house.start_daemon());
         story
@@ -121,7 +121,7 @@ impl Story {
         let lost: Vec<&str> = self.grants.iter().zip(&casts).filter_map(lost).collect();
         self.expect_shown(&lost);
         for name in lost {
-            self.sign_in(name);
+            paste_login(&self.house, name).expect_code(0);
         }
     }
 
@@ -311,20 +311,6 @@ impl Story {
             let expected = if is_lost { "needs_login" } else { "ok" };
             assert_eq!(connection["state"], expected, "{connection}");
         }
-    }
-
-    fn sign_in(&self, name: &str) -> Ran {
-        let mut login = self.house.start(&["login", name, "--no-browser"]);
-        let url = login.wait_for_line(|line| line.starts_with("http"));
-        let url = url::Url::parse(&url).unwrap();
-        let asked = |name: &str| url.query_pairs().find(|(key, _)| key == name).unwrap().1;
-        let back = format!(
-            "{}?code=good&state={}",
-            asked("redirect_uri"),
-            asked("state")
-        );
-        login.type_line(&back);
-        login.finish().expect_code(0)
     }
 
     fn state_dir(&self) -> PathBuf {

@@ -57,6 +57,18 @@ const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1
 #[cfg(feature = "test-clock")]
 const BEGINNING: &str = "2026-01-05T08:00:00Z";
 
+/// Signs in as a person does who pastes where the browser was sent back to, at a server that takes
+/// any code.
+pub fn paste_login(house: &TempHouse, connection: &str) -> Ran {
+    let mut login = house.start(&["login", connection, "--no-browser"]);
+    let url = login.wait_for_line(|line| line.starts_with("http"));
+    let url = url::Url::parse(&url).unwrap();
+    let asked = |name: &str| url.query_pairs().find(|(key, _)| key == name).unwrap().1;
+    let (redirect_uri, state) = (asked("redirect_uri"), asked("state"));
+    login.type_line(&format!("{redirect_uri}?code=good&state={state}"));
+    login.finish()
+}
+
 /// Looks again and again, for as long as a machine may need, whether something has come to be.
 pub fn eventually(is_so: impl Fn() -> bool) -> bool {
     const LOOKS: u32 = 6_000;
