@@ -15,6 +15,7 @@ mod damage;
 mod disk;
 mod login;
 mod names;
+mod read_only;
 mod shop;
 mod source;
 mod stopping;
