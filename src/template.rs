@@ -2,21 +2,42 @@
 //!
 //! Checked when the configuration is loaded, rendered when a request is made. Undefined variables
 //! are errors, nothing is escaped here: whoever renders knows what the text becomes (a query value,
-//! a header, a body) and encodes it.
+//! a header, a body) and encodes it. Only in a URL must the parts that came from outside be told from
+//! the text around them, so [`Template::render_url`] encodes each as it is filled in.
 //!
 //! Besides minijinja's own there are filters for what sources want to be asked with: `date`,
 //! `epoch`, `epoch_ms` for moments, and `odata` for literals.
 
+mod tags;
+
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, fmt::strtime};
 use minijinja::value::ValueKind;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The most work one rendering may do, in minijinja's units (about one per instruction).
 const FUEL: u64 = 50_000;
+/// What would end the segment or the parameter where it stands, or mean something there. The rest is
+/// left as OData writes it, quotes and colons too.
+const ENDS_A_PART: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'$')
+    .remove(b',')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'!')
+    .remove(b'\'');
 
 /// A piece of configuration text that may contain variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +53,7 @@ pub struct Error {
     /// What is wrong, without the template's text.
     pub message: String,
     /// Where in the template's source, in bytes, if known.
-    pub range: Option<std::ops::Range<usize>>,
+    pub range: Option<Range<usize>>,
 }
 
 impl Template {
@@ -41,6 +62,7 @@ impl Template {
     /// # Errors
     /// If the text is not a valid template.
     pub fn parse(source: &str) -> Result<Self, Error> {
+        tags::check(source)?;
         let environment = environment();
         let template = environment.template_from_str(source).map_err(error)?;
         let variables = template.undeclared_variables(true).into_iter().collect();
@@ -74,14 +96,46 @@ impl Template {
     ///
     /// # Errors
     /// If a variable is missing or a filter fails.
-    pub fn render(&self, context: &minijinja::Value) -> Result<String, Error> {
+    pub fn render(&self, context: &Value) -> Result<String, Error> {
+        self.filled(context, environment())
+    }
+
+    /// Returns the text of a URL with the variables of `context` filled in, each percent-encoded so
+    /// that it stays within the segment of the path, or the parameter of the query, where it stands.
+    /// What the filter `safe` has marked is filled in as it is.
+    ///
+    /// # Errors
+    /// If a variable is missing, is itself a URL, or leads out of its place in the path; or if a
+    /// filter fails.
+    pub fn render_url(&self, context: &Value) -> Result<String, Error> {
+        let mut environment = environment();
+        environment.set_formatter(formatted_for_url);
+        let text = self.filled(context, environment)?;
+        let path = text.split(['?', '#']).next().unwrap_or_default();
+        if !self.variables.is_empty() && path.split(['/', '\\']).any(is_dots) {
+            return Err(Error {
+                message: "a variable makes a segment of the path `.` or `..`".to_owned(),
+                range: None,
+            });
+        }
+        Ok(text)
+    }
+
+    fn filled(&self, context: &Value, environment: Environment<'_>) -> Result<String, Error> {
         if self.variables.is_empty() && !self.source.contains("{%") && !self.source.contains("{{") {
             return Ok(self.source.clone());
         }
-        environment()
+        environment
             .render_str(&self.source, context.clone())
             .map_err(error)
     }
+}
+
+/// Returns true for a segment that means this directory or the one above (WHATWG URL, "single-dot"
+/// and "double-dot" segments).
+fn is_dots(segment: &str) -> bool {
+    let segment = segment.to_ascii_lowercase().replace("%2e", ".");
+    matches!(segment.as_str(), "." | "..")
 }
 
 fn environment() -> Environment<'static> {
@@ -109,6 +163,23 @@ fn formatted(
         ValueKind::Bool => Ok(out.write_str(word(value.is_true()))?),
         _ => minijinja::escape_formatter(out, state, value),
     }
+}
+
+/// Writes a value so that it stays within its segment or parameter.
+fn formatted_for_url(
+    out: &mut minijinja::Output<'_>,
+    state: &mut minijinja::State<'_, '_>,
+    value: &Value,
+) -> Result<(), minijinja::Error> {
+    if value.is_safe() || value.kind() != ValueKind::String {
+        return formatted(out, state, value);
+    }
+    let text = value.to_string();
+    if text.contains("://") {
+        let message = "a variable holds a whole URL; if that is meant, write `| safe` behind it";
+        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, message));
+    }
+    Ok(write!(out, "{}", utf8_percent_encode(&text, &ENDS_A_PART))?)
 }
 
 fn word(flag: bool) -> &'static str {
@@ -225,6 +296,57 @@ mod tests {
                 Template::parse(source).unwrap().render(&context).is_err(),
                 "{source}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_filled_into_a_url_stays_in_its_place() {
+        let url = |source: &str, value: &str| {
+            let context = minijinja::context! { v => value, n => 7, yes => true };
+            let rendered = Template::parse(source).unwrap().render_url(&context);
+            rendered.map_err(|error| error.message)
+        };
+        let cases = [
+            ("/a/{{ v }}/b", "x/y?z#w", "/a/x%2Fy%3Fz%23w/b"),
+            ("/a/{{ v }}/b", "..\\c", "/a/..%5Cc/b"),
+            (
+                "/a/{{ v }}/b",
+                "%2F ü+;&=",
+                "/a/%252F%20%C3%BC%2B%3B%26%3D/b",
+            ),
+            ("/Items(guid'{{ v }}')", "1-2:3", "/Items(guid'1-2:3')"),
+            ("/Items({{ v | odata }})", "O'B", "/Items('O''B')"),
+            (
+                "/x?since={{ v }}&b=1",
+                "2026-01-01T00:00:00+01:00",
+                "/x?since=2026-01-01T00:00:00%2B01:00&b=1",
+            ),
+            ("/{{ n }}/{{ yes }}", "", "/7/true"),
+            (
+                "{{ v | safe }}/x",
+                "https://a.example/b",
+                "https://a.example/b/x",
+            ),
+            ("/a/../b", "", "/a/../b"),
+            ("/a/{{ v }}", "...", "/a/..."),
+        ];
+        for (source, value, expected) in cases {
+            assert_eq!(
+                url(source, value).as_deref(),
+                Ok(expected),
+                "{source} {value}"
+            );
+        }
+        for (source, value) in [
+            ("/a/{{ v }}/b", ".."),
+            ("/a/{{ v }}", "."),
+            ("/a/.{{ v }}/b", "."),
+            ("/a/{{ v }}?b", ".."),
+            ("/a/{{ v | safe }}/b", "../../x"),
+            ("/a/{{ v | safe }}/b", "%2E%2e"),
+            ("{{ v }}/x", "https://a.example"),
+        ] {
+            assert!(url(source, value).is_err(), "{source} {value}");
         }
     }
 

@@ -17,7 +17,7 @@ use super::paginate::Ask;
 use super::{Error, Start, odata};
 use crate::config::{self, Auth, Body, Connection, Resource};
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
-use crate::template::Template;
+use crate::template::{self, Template};
 
 /// The variable that stands for how far the flow has got.
 const BOOKMARK: &str = "bookmark";
@@ -42,7 +42,7 @@ impl Prototype {
         start: &Start,
     ) -> Result<Self, Error> {
         let writer = Writer::new(resource, start);
-        let text = writer.text("url", &resource.url)?;
+        let text = writer.url(&resource.url)?;
         let mut url = resolve(connection.base_url.as_ref(), &text)?;
         let allowed = allowed(connection, &url);
         if !allowed.contains(&url.origin()) {
@@ -141,8 +141,22 @@ impl Writer {
         }
     }
 
+    fn url(&self, template: &Template) -> Result<String, Error> {
+        self.checked("url", template, template.render_url(&self.context))
+    }
+
     fn text(&self, place: &str, template: &Template) -> Result<String, Error> {
-        template.render(&self.context).map_err(|error| {
+        self.checked(place, template, template.render(&self.context))
+    }
+
+    /// Says why a template could not be rendered.
+    fn checked(
+        &self,
+        place: &str,
+        template: &Template,
+        rendered: Result<String, template::Error>,
+    ) -> Result<String, Error> {
+        rendered.map_err(|error| {
             if !self.has_bookmark && template.uses(BOOKMARK) {
                 let message = "there is no bookmark yet; say where to begin with `cursor.start`";
                 return wrong(place, message.to_owned());

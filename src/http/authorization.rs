@@ -2,12 +2,20 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::{Error, Request};
 use crate::secret::{ExposeSecret, Redactor, Secret};
+
+/// All but the unreserved characters (RFC 3986 section 2.3), which every server reads as they are.
+const RESERVED: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// A credential as requests carry it: in a header or in the query.
 ///
@@ -70,7 +78,8 @@ impl Authorization {
     /// Makes a parameter of the query.
     #[must_use]
     pub fn query(name: &str, secret: &Secret) -> Self {
-        let encoded = Secret::from(percent_encoded(secret.expose_secret()));
+        let encoded =
+            Secret::from(utf8_percent_encode(secret.expose_secret(), &RESERVED).to_string());
         let redactor = Redactor::new([secret.clone(), encoded.clone()]);
         let name = name.to_owned();
         Self {
@@ -114,7 +123,7 @@ impl Parameter {
     /// Returns `url` with the credential in it. For the wire and nothing else.
     pub(super) fn put_into(&self, mut url: Url) -> Url {
         let own = [
-            &percent_encoded(&self.name),
+            &utf8_percent_encode(&self.name, &RESERVED).to_string(),
             "=",
             self.encoded.expose_secret(),
         ]
@@ -141,22 +150,6 @@ impl Parameter {
         let others = others.join("&");
         url.set_query((!others.is_empty()).then_some(&others));
     }
-}
-
-/// Percent-encodes all but the unreserved characters (RFC 3986 section 2.3), which every server
-/// reads as they are.
-fn percent_encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut encoded = String::with_capacity(text.len() * 3);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

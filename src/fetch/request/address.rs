@@ -1,5 +1,6 @@
 //! URLs: what a relative one means, and how parameters are put into one.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use url::Url;
 
 use super::wrong;
@@ -56,18 +57,23 @@ pub(super) fn set_query(url: &mut Url, pairs: &[(String, String)]) {
     url.set_query(Some(&parts.join("&")));
 }
 
-/// Percent-encodes what a query may not hold or servers read differently: a space is `%20` and
-/// never `+`, and `$`, `,`, `:` and the like stay as OData writes them.
-fn encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~$,:@/()*!".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
+/// What a query may not hold or servers read differently: a space is `%20` and never `+`, and `$`,
+/// `,`, `:` and the like stay as OData writes them.
+const NOT_IN_A_QUERY: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'$')
+    .remove(b',')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'/')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'!');
+
+fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, &NOT_IN_A_QUERY)
 }

@@ -166,6 +166,22 @@ fn a_flow_starts_at_its_own_connection() {
 }
 
 #[test]
+fn promise_a_bookmark_does_not_lead_out_of_its_place_in_the_url() {
+    let base = "https://a.example/tenant/1";
+    let asked = |bookmark: &str| {
+        let resource = resource("/items/{{ bookmark }}/lines?a=1", &[]);
+        let written = Prototype::write(&connection(Some(base)), &resource, &since(bookmark));
+        written.map(|prototype| prototype.url().to_string())
+    };
+    assert_eq!(
+        asked("../../2?x=y#z").unwrap(),
+        format!("{base}/items/..%2F..%2F2%3Fx%3Dy%23z/lines?a=1")
+    );
+    let error = asked("..").unwrap_err().to_string();
+    assert!(error.contains("`url`") && error.contains("`..`"), "{error}");
+}
+
+#[test]
 fn parameters_are_spelled_as_odata_wants_them() {
     let query = [
         ("$select", "ID,Code"),
