@@ -277,10 +277,14 @@ fn promise_fifty_callers_at_once_make_one_token_request_per_generation() {
     let server = server.unwrap();
     paste_login(&house, "one").expect_code(0);
     let daemon = house.start_daemon();
-    let running = || {
-        house
-            .rows("SELECT 1 FROM _tidegate_runs WHERE ended_at IS NULL")
-            .len()
+    let count = |which: &str| {
+        let counted = house.rows(&format!(
+            "SELECT count(*) FROM _tidegate_runs WHERE {which}"
+        ));
+        match counted[0][0] {
+            rusqlite::types::Value::Integer(count) => count.cast_unsigned(),
+            ref other => panic!("{other:?} is no count"),
+        }
     };
     for generation in 1..=generations {
         // Nobody gets an answer before all are waiting for it.
@@ -299,17 +303,21 @@ fn promise_fifty_callers_at_once_make_one_token_request_per_generation() {
                 house.start(&arguments)
             })
             .collect();
-        let all_wait = || server.is_held() && running() == CALLERS;
+        // A slot that comes as the last run of its flow still closes its books goes by.
+        let all_wait = || server.is_held() && count("true") == generation * CALLERS as u64;
         assert!(
             eventually(all_wait),
-            "{} runs in generation {generation}",
-            running()
+            "{} runs by generation {generation}",
+            count("true")
         );
         server.let_go(true);
         for asking in asking {
             asking.finish().expect_code(0);
         }
-        assert!(eventually(|| running() == 0), "a run does not end");
+        assert!(
+            eventually(|| count("ended_at IS NULL") == 0),
+            "a run does not end"
+        );
     }
     stop(daemon);
 
@@ -319,11 +327,11 @@ fn promise_fifty_callers_at_once_make_one_token_request_per_generation() {
     assert_eq!(server.most_in_flight(), 1);
     let record = Vault::of_dead(&house.path("tidegate-state")).on_record("one");
     assert_eq!(record.generation as u64, 1 + generations);
-    let succeeded = "SELECT count(*) FROM _tidegate_runs WHERE outcome = 'succeeded'";
-    let runs = i64::try_from(generations).unwrap() * CALLERS as i64;
-    assert_eq!(house.rows(succeeded), [[runs.into()]]);
+    let (succeeded, skipped) = (count("outcome = 'succeeded'"), count("outcome = 'skipped'"));
+    assert_eq!(succeeded + skipped, generations * CALLERS as u64);
+    assert!(skipped * 100 <= succeeded, "{skipped} of {succeeded} runs");
     println!(
-        "{runs} runs by {CALLERS} callers, {} token requests",
+        "{succeeded} runs by {CALLERS} callers at once, {skipped} slots skipped, {} token requests",
         presented.len()
     );
 }
