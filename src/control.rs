@@ -64,6 +64,9 @@ pub struct LoginBegun {
     pub authorize_url: Url,
     /// Where the server sends the person back to.
     pub redirect_uri: Url,
+    /// What the person should know before.
+    #[serde(default)]
+    pub notices: Vec<String>,
 }
 
 /// How a login goes on.
@@ -262,11 +265,13 @@ async fn begin_login(
     Path(name): Path<String>,
     Query(which): Query<WhichAccount>,
 ) -> Result<Json<LoginBegun>, Failure> {
-    let begun = house.keeper.begin_login(&account(&house, &name, &which)?)?;
+    let account = account(&house, &name, &which)?;
+    let begun = house.keeper.begin_login(&account).await?;
     Ok(Json(LoginBegun {
         id: begun.id,
         authorize_url: begun.authorize_url,
         redirect_uri: begun.redirect_uri,
+        notices: begun.notices,
     }))
 }
 

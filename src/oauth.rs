@@ -6,6 +6,7 @@
 //! person grant access in the first place.
 
 pub mod assertion;
+mod discovery;
 mod error;
 mod grant;
 pub mod id_token;
@@ -73,4 +74,6 @@ pub struct Health {
     pub next_refresh_at: Option<Timestamp>,
     /// The scope that was granted, if the server said.
     pub scope: Option<String>,
+    /// What a person should know though nothing is wrong yet.
+    pub notices: Vec<String>,
 }

@@ -63,6 +63,9 @@ pub struct ConnectionStatus {
     pub next_refresh_at: Option<Timestamp>,
     /// The scope that was granted, if the server said.
     pub scope: Option<String>,
+    /// What a person should know though nothing is wrong yet.
+    #[serde(default)]
+    pub notices: Vec<String>,
 }
 
 impl From<Health> for ConnectionStatus {
@@ -99,6 +102,7 @@ impl From<Health> for ConnectionStatus {
             refresh_expires_at: health.refresh_expires_at,
             next_refresh_at: health.next_refresh_at,
             scope: health.scope,
+            notices: health.notices,
         }
     }
 }

@@ -41,7 +41,7 @@ const NEIGHBOURS: [(&str, &str, &str); 2] = [
 ];
 
 /// Tables and the module whose files alone name them in SQL.
-const OWNERS: [(&str, &str); 11] = [
+const OWNERS: [(&str, &str); 12] = [
     ("_tidegate_bookmarks", "bookmark"),
     ("_tidegate_runs", "journal"),
     ("_tidegate_flows", "journal"),
@@ -53,6 +53,7 @@ const OWNERS: [(&str, &str); 11] = [
     (" orphans", "oauth"),
     (" states", "oauth"),
     (" facts", "oauth"),
+    (" metadata", "oauth"),
 ];
 
 /// What must stand before a name for it to be SQL's use of a table.

@@ -74,3 +74,12 @@ CREATE TABLE states (
     rejected   BLOB,                      -- a keyed digest of the configuration that was rejected
     PRIMARY KEY (connection, account)
 ) STRICT;
+
+-- What the authorization server of each connection says of itself (RFC 8414): kept so that a
+-- refresh never waits for it, and so that a move to another host is noticed.
+CREATE TABLE metadata (
+    connection TEXT NOT NULL PRIMARY KEY,
+    issuer     TEXT NOT NULL,
+    document   TEXT NOT NULL,
+    fetched_at TEXT NOT NULL
+) STRICT;

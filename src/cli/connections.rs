@@ -70,6 +70,11 @@ pub(super) fn show(report: &Report) {
     heading.extend(has_accounts.then_some("ACCOUNT"));
     heading.extend(["STATE", "ACCESS TOKEN ENDS", "LOGIN ENDS", "WHY"]);
     print::table(&heading, rows.collect(), &[]);
+    for connection in &report.connections {
+        for notice in &connection.notices {
+            print::line(&format!("{}: {notice}", connection.connection));
+        }
+    }
     for connection in report
         .connections
         .iter()

@@ -110,6 +110,9 @@ async fn redirected(
         true => Some(listen(&begun.redirect_uri).await?),
         false => None,
     };
+    for notice in &begun.notices {
+        print::talk(&format!("warning: {notice}"));
+    }
     print::talk("Open this address and sign in:\n");
     if output.json {
         print::json(begun);

@@ -1,6 +1,8 @@
 //! A connection: one configured client at one source.
 
 mod client;
+mod endpoints;
+mod login;
 mod oauth;
 mod placement;
 mod read;
@@ -16,6 +18,8 @@ use url::{Origin, Url};
 
 use super::{Name, SecretSource};
 use crate::template::Template;
+
+pub use endpoints::{Endpoints, Issuer};
 
 pub(in crate::config) use read::{Written, below, read, time_zone};
 
@@ -118,8 +122,10 @@ impl Default for Placement {
 pub struct OAuth {
     /// How access is obtained.
     pub grant: Grant,
-    /// The token endpoint.
-    pub token_url: Url,
+    /// The authorization server's name, by which it is asked for what `endpoints` does not say.
+    pub issuer: Option<Issuer>,
+    /// Where the authorization server answers; the token endpoint is here or `issuer` is there.
+    pub endpoints: Endpoints,
     /// The client's name at the server.
     pub client_id: String,
     /// Its secret; `None` for a public client.
@@ -153,6 +159,15 @@ pub struct OAuth {
 }
 
 impl OAuth {
+    /// Returns the URL by which its authorization server is told from others: the token endpoint,
+    /// or the server's name where it must be asked for that.
+    #[must_use]
+    pub fn authority(&self) -> &Url {
+        let named = self.issuer.as_ref().map(Issuer::url);
+        let authority = self.endpoints.token.as_ref().or(named);
+        authority.expect("a connection without a token endpoint names its authorization server")
+    }
+
     /// Returns true if the client signs assertions.
     #[must_use]
     pub fn signs(&self) -> bool {
@@ -166,8 +181,6 @@ impl OAuth {
 pub enum Grant {
     /// A person signs in; a refresh token keeps the connection alive.
     AuthorizationCode {
-        /// The authorization endpoint.
-        authorize_url: Url,
         /// Where the server sends the person back to, exactly as registered.
         redirect_uri: Url,
         /// Whether the code is bound to us by PKCE S256 (RFC 7636).

@@ -60,8 +60,15 @@ const ENTRANCE: &[&str] = &[
 /// What only a connection with OAuth has.
 pub(super) const OAUTH: &[&str] = &[
     "grant",
+    "issuer",
     "authorize_url",
     "token_url",
+    "refresh_url",
+    "device_authorization_url",
+    "pushed_authorization_request_url",
+    "revocation_url",
+    "userinfo_url",
+    "jwks_url",
     "client_id",
     "client_secret",
     "client_auth",

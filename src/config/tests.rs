@@ -145,7 +145,7 @@ key = ["ID"]
         panic!("OAuth")
     };
     assert_eq!(
-        oauth.token_url.as_str(),
+        oauth.authority().as_str(),
         "https://start.exactonline.be/api/oauth2/token"
     );
     assert_eq!(
@@ -166,7 +166,7 @@ key = ["ID"]
         panic!("OAuth")
     };
     assert_eq!(
-        sandbox.token_url.as_str(),
+        sandbox.authority().as_str(),
         "http://127.0.0.1:4000/api/oauth2/token"
     );
     let flow = &config.flows["f"].resource;

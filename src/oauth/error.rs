@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Reason, State, assertion, login, vault};
+use super::{Reason, State, assertion, discovery, login, vault};
 use crate::config::{Account, Name, SecretError, no_such};
 use crate::http;
 use crate::remedy::Remedy;
@@ -137,6 +137,15 @@ pub enum Error {
         /// Whose.
         account: Account,
     },
+    /// Nobody says where the authorization server answers.
+    #[error("could not find out where the authorization server of connection `{account}` answers")]
+    Discovery {
+        /// Whose.
+        account: Account,
+        /// Why.
+        #[source]
+        source: discovery::Error,
+    },
     /// The login did not work.
     #[error(transparent)]
     Login(#[from] login::Error),
@@ -161,6 +170,7 @@ impl Error {
             | Self::Secret { .. }
             | Self::Key { .. }
             | Self::Identity { .. } => Remedy::EditConfig,
+            Self::Discovery { source, .. } => source.remedy(),
             Self::Login(error) => error.remedy(),
             Self::Vault(error) => error.remedy(),
         }
@@ -214,6 +224,7 @@ impl Error {
             | Self::Slow {
                 detail: Some(_), ..
             } => Some("make room on the disk, and let tidegate write there".to_owned()),
+            Self::Discovery { source, .. } => source.hint().map(str::to_owned),
             Self::Login(error) => error.hint(),
             Self::Vault(error) => error.hint().map(str::to_owned),
             Self::Unknown { .. }
@@ -299,6 +310,7 @@ fn why_wait(reason: Option<Reason>) -> &'static str {
         Some(Reason::Unclassified) => "the authorization server refused without saying why",
         Some(Reason::VaultUnwritable) => "the vault could not be written, so nothing was sent",
         Some(Reason::SecretMissing) => "a secret could not be read",
+        Some(Reason::ServerUnknown) => "nobody says where the authorization server answers",
         _ => "the authorization server allows no earlier refresh",
     }
 }

@@ -10,11 +10,9 @@ use url::Url;
 
 pub(super) use answer::{Class, Reading, Refusal, Tokens, read};
 pub(super) use fields::Fields;
-pub(super) use post::post;
+pub(super) use post::Client;
 
 use super::assertion::{self, SignError};
-use super::secrets::Secrets;
-use crate::config::OAuth;
 use crate::http::{Answer, Request};
 use crate::secret::{ExposeSecret, Secret};
 
@@ -52,10 +50,8 @@ pub(super) enum Ask<'a> {
 /// A question to the token endpoint of a client.
 #[derive(Clone, Copy)]
 pub(super) struct Question<'a> {
-    /// The client.
-    pub oauth: &'a OAuth,
-    /// What it proves itself with.
-    pub secrets: &'a Secrets,
+    /// Who asks whom.
+    pub client: Client<'a>,
     /// What it asks.
     pub ask: Ask<'a>,
 }
@@ -68,13 +64,18 @@ impl Question<'_> {
     pub(super) fn request(&self, now: Timestamp) -> Result<Request, SignError> {
         let mut fields = Fields::default();
         self.put(&mut fields, now)?;
-        for resource in &self.oauth.resources {
+        let Client { oauth, server, .. } = self.client;
+        for resource in &oauth.resources {
             fields.repeat("resource", resource);
         }
-        for (name, value) in &self.oauth.token_params {
+        for (name, value) in &oauth.token_params {
             fields.put(name, value);
         }
-        post(self.oauth, self.secrets, &self.oauth.token_url, fields, now)
+        let endpoint = match self.ask {
+            Ask::Refresh(_) => &server.refresh,
+            _ => &server.token,
+        };
+        self.client.post(endpoint, fields, now)
     }
 
     /// Reads the answer to it. Nothing that was sent is shown, whoever quotes it.
@@ -85,15 +86,17 @@ impl Question<'_> {
             Ask::ClientCredentials | Ask::Password { .. } | Ask::JwtBearer(_) => [None, None],
         };
         let sent: Vec<&Secret> = self
+            .client
             .secrets
             .sent()
             .chain(asked.into_iter().flatten())
             .collect();
-        read(self.oauth, answer, &sent, now)
+        read(self.client.oauth, answer, &sent, now)
     }
 
     fn put(&self, fields: &mut Fields, now: Timestamp) -> Result<(), SignError> {
-        let scopes = self.oauth.scopes.join(&self.oauth.scope_separator);
+        let oauth = self.client.oauth;
+        let scopes = oauth.scopes.join(&oauth.scope_separator);
         match self.ask {
             Ask::Code {
                 code,
@@ -125,7 +128,7 @@ impl Question<'_> {
             }
             Ask::JwtBearer(claims) => {
                 let claims = self.assertion_claims(claims);
-                let assertion = post::sign(self.oauth, self.secrets, &claims, now)?;
+                let assertion = self.client.sign(&claims, now)?;
                 fields.put("grant_type", assertion::GRANT_TYPE);
                 fields.put("assertion", assertion.expose_secret());
                 fields.put("scope", &scopes);
@@ -138,8 +141,8 @@ impl Question<'_> {
     fn assertion_claims(&self, stated: &Map<String, Value>) -> Map<String, Value> {
         let mut claims = stated.clone();
         let ours = [
-            ("iss", self.oauth.client_id.as_str()),
-            ("aud", post::audience(self.oauth)),
+            ("iss", self.client.oauth.client_id.as_str()),
+            ("aud", self.client.audience()),
         ];
         for (name, value) in ours {
             claims.entry(name).or_insert_with(|| json!(value));
@@ -151,7 +154,9 @@ impl Question<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{BodyFormat, ClientAuth};
+    use crate::config::{BodyFormat, ClientAuth, OAuth};
+    use crate::oauth::discovery::Server;
+    use crate::oauth::secrets::Secrets;
     use crate::oauth::testing::oauth;
 
     fn request(oauth: &OAuth, secret: Option<&Secret>, ask: Ask<'_>) -> Request {
@@ -159,11 +164,12 @@ mod tests {
             client: secret.cloned(),
             ..Secrets::default()
         };
-        let question = Question {
+        let client = Client {
             oauth,
+            server: &Server::of(oauth, None).unwrap(),
             secrets: &secrets,
-            ask,
         };
+        let question = Question { client, ask };
         question.request(Timestamp::UNIX_EPOCH).unwrap()
     }
 

@@ -26,6 +26,7 @@
 mod accounts;
 mod entry;
 mod flight;
+mod metadata;
 mod rejected;
 mod sign_in;
 mod sign_out;
@@ -43,10 +44,10 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use url::Origin;
 
 use accounts::Accounts;
 use entry::Entry;
+use metadata::Known;
 
 use super::login::Pending;
 use super::standing::{self, Reason};
@@ -85,6 +86,8 @@ struct Inner {
     servers: BTreeMap<String, Arc<Semaphore>>,
     /// The login each connection waits for.
     logins: Mutex<BTreeMap<Account, Pending>>,
+    /// What the authorization servers say of themselves, by connection.
+    metadata: Mutex<BTreeMap<Name, Known>>,
     flights: TaskTracker,
     stopping: CancellationToken,
     landed: Notify,
@@ -163,7 +166,7 @@ impl Keeper {
             .flat_map(|entries| {
                 let healths = entries
                     .iter()
-                    .filter_map(|entry| Some(entry.health(entry.oauth()?, now)));
+                    .filter_map(|entry| self.inner.health(entry, now));
                 standing::shown(healths.collect())
             })
             .collect()
@@ -284,8 +287,18 @@ impl std::fmt::Debug for Keeper {
 }
 
 impl Inner {
-    /// The right to talk to an authorization server, shared by the connections that use it.
-    fn server(&self, origin: &Origin) -> Arc<Semaphore> {
+    /// Returns how an account stands, if its connection has an authorization server.
+    fn health(&self, entry: &Entry, now: Timestamp) -> Option<Health> {
+        let mut health = entry.health(entry.oauth()?, now);
+        health
+            .notices
+            .extend(self.notice(&entry.account.connection));
+        Some(health)
+    }
+
+    /// The places at an authorization server, shared by the connections that use it.
+    fn places(&self, oauth: &OAuth) -> Arc<Semaphore> {
+        let origin = oauth.authority().origin();
         let known = self.servers.get(&origin.ascii_serialization());
         Arc::clone(known.expect("the servers of all connections were collected at the start"))
     }

@@ -17,6 +17,7 @@ use url::{Url, form_urlencoded};
 
 pub use listen::{Loopback, can_listen, listen};
 
+use super::discovery::{ForLogin, Found, Server};
 use super::grant::Ask;
 use crate::clock;
 use crate::config::{Account, Grant, Name, OAuth};
@@ -37,6 +38,16 @@ pub enum Error {
     NobodySignsIn {
         /// Whose.
         account: Account,
+    },
+    /// Nobody says where a person signs in.
+    #[error(
+        "neither the configuration nor the authorization server say where somebody signs in to connection `{account}`"
+    )]
+    NoEndpoint {
+        /// Whose.
+        account: Account,
+        /// What the configuration could say.
+        key: &'static str,
     },
     /// There is no such login, or no longer.
     #[error("this login was finished, replaced by another, or begun more than ten minutes ago")]
@@ -119,6 +130,7 @@ impl Error {
             | Self::CodeRefused { .. }
             | Self::Lost { .. } => Remedy::Login,
             Self::NobodySignsIn { .. }
+            | Self::NoEndpoint { .. }
             | Self::ClientRejected { .. }
             | Self::CannotListen { .. } => Remedy::EditConfig,
             Self::NotSent { .. } | Self::Stranded { .. } | Self::Seal(_) => Remedy::Wait,
@@ -136,6 +148,10 @@ impl Error {
             )),
             Self::ClientRejected { account, .. } => Some(format!(
                 "check `client_id`, `client_secret` and `redirect_uri` of connection `{}`",
+                account.connection
+            )),
+            Self::NoEndpoint { account, key } => Some(format!(
+                "write `{key}` in `[connection.{}]`",
                 account.connection
             )),
             Self::NoCode | Self::OtherState => {
@@ -164,6 +180,8 @@ pub struct LoginStart {
     pub authorize_url: Url,
     /// Where the person is sent back to.
     pub redirect_uri: Url,
+    /// What the person should know before.
+    pub notices: Vec<String>,
     /// When the login ends unfinished.
     pub ends_at: Timestamp,
 }
@@ -194,17 +212,19 @@ pub(super) struct Pending {
     state: Secret,
     verifier: Option<Secret>,
     redirect_uri: Url,
+    server: Server,
+    found: Option<Found>,
     ends_at: Timestamp,
 }
 
-/// Begins a login of `account`.
+/// Begins a login of `account` at `there`.
 pub(super) fn begin(
     oauth: &OAuth,
+    there: ForLogin,
     account: &Account,
     now: Timestamp,
 ) -> Result<(LoginStart, Pending), Error> {
     let Grant::AuthorizationCode {
-        authorize_url,
         redirect_uri,
         pkce,
         params,
@@ -235,7 +255,16 @@ pub(super) fn begin(
             query.push((name, value.clone()));
         }
     }
-    let mut authorize_url = authorize_url.clone();
+    let ForLogin {
+        server,
+        found,
+        notice,
+    } = there;
+    let no_endpoint = || Error::NoEndpoint {
+        account: account.clone(),
+        key: "authorize_url",
+    };
+    let mut authorize_url = server.authorization.clone().ok_or_else(no_endpoint)?;
     authorize_url.query_pairs_mut().extend_pairs(query);
     let id = word()?.expose_secret().to_owned();
     let ends_at = clock::after(now, LIFE);
@@ -243,6 +272,7 @@ pub(super) fn begin(
         id: id.clone(),
         authorize_url,
         redirect_uri: redirect_uri.clone(),
+        notices: notice.into_iter().collect(),
         ends_at,
     };
     let account = account.clone();
@@ -255,12 +285,24 @@ pub(super) fn begin(
             state,
             verifier,
             redirect_uri,
+            server,
+            found,
             ends_at,
         },
     ))
 }
 
 impl Pending {
+    /// Returns the server that is asked for tokens.
+    pub(super) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Returns what the server said of itself as the login began, to be kept now.
+    pub(super) fn into_found(self) -> Option<Found> {
+        self.found
+    }
+
     /// Returns true if this is the login `id`.
     pub(super) fn is(&self, id: &str) -> bool {
         same(&self.id, id)
@@ -371,12 +413,13 @@ mod tests {
 
     fn begun() -> (LoginStart, Pending) {
         let name = Name::parse("exact").unwrap();
-        begin(
-            &oauth("http://127.0.0.1:1/"),
-            &Account::of(&name),
-            Timestamp::UNIX_EPOCH,
-        )
-        .unwrap()
+        let oauth = oauth("http://127.0.0.1:1/");
+        let there = ForLogin {
+            server: Server::of(&oauth, None).unwrap(),
+            found: None,
+            notice: None,
+        };
+        begin(&oauth, there, &Account::of(&name), Timestamp::UNIX_EPOCH).unwrap()
     }
 
     fn pair(url: &Url, name: &str) -> Option<String> {

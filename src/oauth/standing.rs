@@ -85,6 +85,8 @@ words! {
         Configuration = "configuration",
         /// The client's secret could not be read.
         SecretMissing = "secret_missing",
+        /// It could not be found out where the server answers.
+        ServerUnknown = "server_unknown",
         /// The vault could not be written, so nothing was sent.
         VaultUnwritable = "vault_unwritable",
         /// The sealed credential cannot be opened.

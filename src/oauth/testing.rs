@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 
 use crate::clock::{self, Clock, SimClock, Sleep};
 use crate::config::{
-    BodyFormat, ClientAuth, Grant, OAuth, RefreshPolicy, RefreshWindow, RetryInDoubt, SecretSource,
+    BodyFormat, ClientAuth, Endpoints, Grant, OAuth, RefreshPolicy, RefreshWindow, RetryInDoubt,
+    SecretSource,
 };
 use crate::secret::Secret;
 
@@ -19,14 +20,20 @@ use crate::secret::Secret;
 pub(super) fn oauth(token_url: &str) -> OAuth {
     OAuth {
         grant: Grant::AuthorizationCode {
-            authorize_url: "https://login.example.com/authorize?tenant=7"
-                .parse()
-                .unwrap(),
             redirect_uri: "https://test.local/callback".parse().unwrap(),
             pkce: true,
             params: vec![("prompt".into(), "login".into())],
         },
-        token_url: token_url.parse().unwrap(),
+        issuer: None,
+        endpoints: Endpoints {
+            token: Some(token_url.parse().unwrap()),
+            authorization: Some(
+                "https://login.example.com/authorize?tenant=7"
+                    .parse()
+                    .unwrap(),
+            ),
+            ..Endpoints::default()
+        },
         client_id: "client".into(),
         client_secret: Some(SecretSource::Literal(Secret::from("CANARY-client-secret"))),
         client_auth: ClientAuth::Body,

@@ -7,6 +7,7 @@
 mod attempts;
 mod credentials;
 mod glance;
+mod metadata;
 mod states;
 #[cfg(test)]
 mod tests;

@@ -79,7 +79,11 @@ impl House {
 
     /// Signs in; returns where the person was sent.
     async fn sign_in(&self) -> (Url, bool) {
-        let start = self.keeper.begin_login(&Account::of(&self.name)).unwrap();
+        let start = self
+            .keeper
+            .begin_login(&Account::of(&self.name))
+            .await
+            .unwrap();
         let query = pairs(start.authorize_url.query().unwrap().as_bytes());
         let back = format!("{}?code=c%21d&state={}", start.redirect_uri, query["state"]);
         let done = self.keeper.finish_login(&start.id, &back).await;

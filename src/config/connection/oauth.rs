@@ -4,16 +4,13 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::read::{below, check_http_url, refuse_clear_text};
 use super::refresh::{self, LIVES};
-use super::{BodyFormat, ClientAuth, Grant, OAuth, client, unattended};
+use super::{BodyFormat, ClientAuth, Grant, OAuth, client, endpoints, login, unattended};
 use crate::config::catalogue::Provider;
 use crate::config::places::Places;
 use crate::config::reader::{Item, Table};
 use crate::config::report::Problem;
 
-/// The keys that only the authorization code grant has.
-const LOGIN_KEYS: [&str; 4] = ["authorize_url", "redirect_uri", "pkce", "authorize_params"];
 /// The keys of a single grant.
 const GRANT_KEYS: [(&str, GrantKind); 3] = [
     ("username", GrantKind::Password),
@@ -68,6 +65,14 @@ impl GrantKind {
         let named = Self::ALL.iter().find(|(_, kind)| *kind == self);
         named.map_or("", |(word, _)| word)
     }
+
+    /// Returns the keys of the endpoints without which it does not work.
+    fn endpoints(self) -> &'static [&'static str] {
+        match self {
+            Self::AuthorizationCode => &["authorize_url", "token_url"],
+            _ => &["token_url"],
+        }
+    }
 }
 
 /// Reads the OAuth settings of a connection.
@@ -80,27 +85,22 @@ pub(super) fn read(
     let kind = table.or("grant", GrantKind::AuthorizationCode, |item| {
         item.choice(&GrantKind::ALL)
     });
-    let token_url = table
-        .need(
-            "token_url",
-            "the token endpoint, absolute or relative to `base_url`",
-        )
-        .and_then(|item| endpoint(&item, base_url));
     let client_id = table.need("client_id", "the id the provider gave your app");
     let client_id = client_id.and_then(|item| item.text().map(str::to_owned));
     if kind != GrantKind::AuthorizationCode {
-        refuse_login_keys(table, kind.word());
+        login::refuse_keys(table, kind.word());
     }
     refuse_other_grants_keys(table, kind);
     let grant = match kind {
-        GrantKind::AuthorizationCode => authorization_code(table, base_url),
+        GrantKind::AuthorizationCode => login::authorization_code(table),
         GrantKind::ClientCredentials => Some(Grant::ClientCredentials),
         GrantKind::Password => unattended::password(table, places),
         GrantKind::JwtBearer => unattended::jwt_bearer(table),
         GrantKind::RefreshToken => Some(Grant::RefreshToken),
     };
     let client = client::read(table, kind, places);
-    refuse_certificate_in_clear_text(table, client.auth, token_url.as_ref());
+    let endpoints = endpoints::read(table, base_url, kind.endpoints());
+    refuse_certificate_in_clear_text(table, client.auth, endpoints.token.as_ref());
     let refresh = refresh::read(table);
     let separator = table.or("scope_separator", " ".to_owned(), |item| {
         item.text().map(str::to_owned)
@@ -134,77 +134,11 @@ pub(super) fn read(
         client_auth: client.auth,
         client_secret: client.secret,
         client_key: client.key,
+        issuer: endpoints::issuer(table),
+        endpoints,
         grant: grant?,
-        token_url: token_url?,
         client_id: client_id?,
     })
-}
-
-/// Reads an endpoint of the authorization server, absolute or relative to the base URL.
-fn endpoint(item: &Item<'_>, base_url: Option<&Url>) -> Option<Url> {
-    let expected = "a URL, or a path below `base_url`";
-    let url = item.parsed(expected, |text| {
-        if text.contains("://") {
-            return check_http_url(text);
-        }
-        let base = base_url.ok_or("is relative, and the connection has no `base_url`")?;
-        let url = below(base, text).map_err(|why| format!("is no URL: {why}"))?;
-        check_http_url(url.as_str())
-    })?;
-    refuse_clear_text(item, &url);
-    Some(url)
-}
-
-fn authorization_code(table: &Table<'_>, base_url: Option<&Url>) -> Option<Grant> {
-    let authorize_url = table
-        .need(
-            "authorize_url",
-            "the authorization endpoint, absolute or relative to `base_url`",
-        )
-        .and_then(|item| endpoint(&item, base_url));
-    let redirect_uri = table
-        .need(
-            "redirect_uri",
-            "the address registered with the provider, to the letter",
-        )
-        .and_then(|item| redirect_uri(&item));
-    Some(Grant::AuthorizationCode {
-        pkce: table.or("pkce", true, |item| item.boolean()),
-        params: table.or("authorize_params", Vec::new(), |item| params(&item)),
-        authorize_url: authorize_url?,
-        redirect_uri: redirect_uri?,
-    })
-}
-
-/// Reads the redirect URI. Providers compare it letter by letter, so one that would be sent
-/// otherwise than it is written is refused.
-fn redirect_uri(item: &Item<'_>) -> Option<Url> {
-    let url = item.parsed("the registered redirect URI", |text| {
-        let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
-        if url.fragment().is_some() {
-            return Err("has a `#` part, which no redirect URI may have".to_owned());
-        }
-        if url.as_str() != text {
-            return Err(format!(
-                "would be sent as `{url}`; register and write it so"
-            ));
-        }
-        Ok(url)
-    })?;
-    refuse_clear_text(item, &url);
-    Some(url)
-}
-
-/// Refuses the settings of a login where nobody signs in.
-fn refuse_login_keys(table: &Table<'_>, grant: &str) {
-    for item in LOGIN_KEYS.iter().filter_map(|key| table.own(key)) {
-        let message = format!(
-            "`{}` is for signing in, which `{grant}` does not do",
-            item.key
-        );
-        let help = "remove it, or use `grant = \"authorization_code\"`";
-        table.contradiction(&item, message, help);
-    }
 }
 
 fn refuse_other_grants_keys(table: &Table<'_>, kind: GrantKind) {
@@ -294,7 +228,7 @@ fn warn_of_unusable(table: &Table<'_>, entry: Option<&Provider>) {
 }
 
 /// Reads parameters that the protocol does not set itself.
-fn params(item: &Item<'_>) -> Option<Vec<(String, String)>> {
+pub(super) fn params(item: &Item<'_>) -> Option<Vec<(String, String)>> {
     let param = |item: Item<'_>| {
         item.hide_if_secret();
         if RESERVED_PARAMS.contains(&item.key) {

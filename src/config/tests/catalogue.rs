@@ -28,17 +28,11 @@ fn login<'c>(config: &'c Config, provider: &Provider) -> (&'c Connection, &'c OA
     let Auth::OAuth(oauth) = &connection.auth else {
         panic!("{} has no login", provider.name)
     };
-    let Grant::AuthorizationCode {
-        authorize_url,
-        pkce,
-        params,
-        ..
-    } = &oauth.grant
-    else {
+    let Grant::AuthorizationCode { pkce, params, .. } = &oauth.grant else {
         panic!("{} has no login", provider.name)
     };
     let login = Login {
-        authorize_url,
+        authorize_url: oauth.endpoints.authorization.as_ref().unwrap(),
         pkce: *pkce,
         params,
     };
@@ -206,7 +200,7 @@ fn every_address_is_https_and_has_no_gap() {
         let config = loaded(provider, Access::AuthorizationCode);
         let (connection, oauth, login) = login(&config, provider);
         let base = connection.base_url.as_ref().unwrap();
-        for url in [base, login.authorize_url, &oauth.token_url] {
+        for url in [base, login.authorize_url, oauth.authority()] {
             assert_eq!(url.scheme(), "https", "{}: {url}", provider.name);
             assert!(!has_gap(url), "{}: {url}", provider.name);
         }

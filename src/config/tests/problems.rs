@@ -260,6 +260,22 @@ fn oauth() {
             "unencrypted",
         ),
         (
+            but("authorize_url = \"/authorize\"\n", ""),
+            "1:13",
+            "has no `authorize_url` .. or `issuer`, which tells it",
+        ),
+        (
+            more("issuer = \"https://a.example/?x=1\""),
+            "8:10",
+            "has a query, which no issuer may have",
+        ),
+        (more("issuer = \"http://a.example\""), "8:10", "unencrypted"),
+        (
+            more("revocation_url = \"http://a.example/revoke\""),
+            "8:18",
+            "unencrypted",
+        ),
+        (
             more("client_auth = \"none\""),
             "6:1",
             "never sent with `client_auth = \"none\"`",

@@ -61,17 +61,17 @@ table = "sqlite_x"
       |
       = help: did you mean "exact-online"?
 
-    error: connection `shop` has no `authorize_url`
-     --> t.toml:4:13
-      |
-    4 | [connection.shop]
-      |             ^^^^ expected `authorize_url`: the authorization endpoint, absolute or relative to `base_url`
-
     error: connection `shop` has no `redirect_uri`
      --> t.toml:4:13
       |
     4 | [connection.shop]
       |             ^^^^ expected `redirect_uri`: the address registered with the provider, to the letter
+
+    error: connection `shop` has no `authorize_url`
+     --> t.toml:4:13
+      |
+    4 | [connection.shop]
+      |             ^^^^ expected `authorize_url`: the authorization endpoint, absolute or relative to `base_url`; or `issuer`, which tells it
 
     error: connection `shop`: `base_url` would send secrets unencrypted
      --> t.toml:5:12

@@ -214,6 +214,7 @@ impl Entry {
             refresh_expires_at: credential.and_then(|credential| credential.refresh_expires_at),
             next_refresh_at: view.due_at(None).map(|at| at.max(now)),
             scope: credential.and_then(|credential| credential.scope.clone()),
+            notices: Vec::new(),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{Inner, start};
 use crate::clock;
 use crate::config::{Grant, OAuth, RetryInDoubt};
 use crate::http;
-use crate::oauth::grant::{self, Ask, Class, Question, Reading, Tokens};
+use crate::oauth::grant::{self, Ask, Class, Client, Question, Reading, Tokens};
 use crate::oauth::points::{self, Point};
 use crate::oauth::secrets::Secrets;
 use crate::oauth::settle::{Ending, settle};
@@ -94,12 +94,16 @@ impl Inner {
     /// and it is still time. Every outcome is left in the entry and in the vault.
     pub(super) async fn fly(&self, entry: &Entry, generation: Option<u64>, refused: bool) {
         let Some(oauth) = entry.oauth() else { return };
-        let server = self.server(&oauth.token_url.origin());
-        let _place = server.acquire().await;
+        let places = self.places(oauth);
+        let _place = places.acquire().await;
         let _turn = entry.turn.lock().await;
         if !self.is_still_due(entry, oauth, generation, refused) {
             return;
         }
+        let server = match self.server(entry, oauth).await {
+            Ok(server) => server,
+            Err(error) => return self.hold_off(entry, Reason::ServerUnknown, &error),
+        };
         let Some((secrets, material)) = self.material(entry, oauth, generation).await else {
             return;
         };
@@ -107,8 +111,11 @@ impl Inner {
             return;
         };
         let question = Question {
-            oauth,
-            secrets: &secrets,
+            client: Client {
+                oauth,
+                server: &server,
+                secrets: &secrets,
+            },
             ask: material.ask(),
         };
         let mut pauses = self.pauses(entry, oauth).iter();
@@ -119,6 +126,10 @@ impl Inner {
                 Landing::Committed(_) | Landing::Stranded => return,
             };
             let stays_open = self.conclude(entry, oauth, &attempt, &ending).await;
+            if is_not_there(&ending) && self.has_moved(entry, oauth, &server).await {
+                entry.live().standing.next_at = None;
+                return;
+            }
             let may_help = stays_open && ending.may_pass_soon();
             let Some(pause) = pauses.next().filter(|_| may_help) else {
                 return;
@@ -271,7 +282,7 @@ impl Inner {
             Ok(request) => request,
             Err(error) => return Landing::Empty(Ending::NotSent(error.to_string())),
         };
-        let identity = question.secrets.identity.as_ref();
+        let identity = question.client.secrets.identity.as_ref();
         let answer = match self.http.exchange(request, identity, LIMITS).await {
             Ok(answer) => answer,
             Err(
@@ -477,6 +488,16 @@ impl Inner {
                 "could not tidy up after an exchange"
             );
         }
+    }
+}
+
+/// Returns true if nothing takes token requests where the request was sent.
+fn is_not_there(ending: &Ending) -> bool {
+    match ending {
+        Ending::Refused(refusal) => {
+            refusal.code.is_none() && matches!(refusal.status, 404 | 405 | 410 | 415)
+        }
+        Ending::NotSent(_) | Ending::Lost(_) => false,
     }
 }
 

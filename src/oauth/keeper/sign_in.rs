@@ -7,7 +7,7 @@ use super::entry::Entry;
 use super::flight::Landing;
 use super::{Inner, Keeper};
 use crate::config::Account;
-use crate::oauth::grant::{Class, Question};
+use crate::oauth::grant::{Class, Client, Question};
 use crate::oauth::login::{self, LoginDone, LoginStart, Pending};
 use crate::oauth::settle::Ending;
 use crate::oauth::vault::{Credential, Kind, Outcome};
@@ -16,18 +16,20 @@ use crate::oauth::{Error, Secret};
 impl Keeper {
     /// Begins a login: where to send the person, and what to finish it with.
     ///
-    /// It may be an account that was not there before. An earlier login of the same account that was not finished is dropped.
+    /// It may be an account that was not there before. An earlier login of the same account that
+    /// was not finished is dropped.
     ///
     /// # Errors
-    /// If nobody signs in to this connection, its secret cannot be read, or it is one account too
-    /// many.
-    pub fn begin_login(&self, account: &Account) -> Result<LoginStart, Error> {
+    /// If nobody signs in to this connection, its secret cannot be read, nobody says where its
+    /// authorization server answers, or it is one account too many.
+    pub async fn begin_login(&self, account: &Account) -> Result<LoginStart, Error> {
         let now = self.inner.clock.now();
         let entry = self.inner.accounts.admit(account, now)?;
         let oauth = entry.oauth().ok_or(login::Error::Broken)?;
         // Found out before the person has gone through it all rather than after.
         entry.secrets(oauth)?;
-        let (start, pending) = login::begin(oauth, account, now)?;
+        let there = self.inner.server_for_login(&entry, oauth).await?;
+        let (start, pending) = login::begin(oauth, there, account, now)?;
         self.logins().insert(account.clone(), pending);
         Ok(start)
     }
@@ -50,12 +52,14 @@ impl Keeper {
         let keeper = self.clone();
         let exchange = self.inner.flights.spawn(async move {
             let done = keeper.inner.sign_in(&entry, &pending, code).await;
-            if matches!(done, Err(Error::Login(login::Error::NotSent { .. }))) {
-                // The code is as good as before.
-                keeper
-                    .logins()
-                    .entry(entry.account.clone())
-                    .or_insert(pending);
+            match &done {
+                Ok(_) => keeper.inner.believe(&entry, pending.into_found()).await,
+                Err(Error::Login(login::Error::NotSent { .. })) => {
+                    // The code is as good as before.
+                    let account = entry.account.clone();
+                    keeper.logins().entry(account).or_insert(pending);
+                }
+                Err(_) => {}
             }
             keeper.inner.landed.notify_one();
             done
@@ -100,13 +104,16 @@ impl Inner {
     ) -> Result<LoginDone, Error> {
         let oauth = entry.oauth().ok_or(login::Error::Broken)?;
         let secrets = entry.secrets(oauth)?;
-        let server = self.server(&oauth.token_url.origin());
-        let _place = server.acquire().await;
+        let places = self.places(oauth);
+        let _place = places.acquire().await;
         let _turn = entry.turn.lock().await;
         let attempt = self.begin(entry, Kind::Code, None, None).await?;
         let question = Question {
-            oauth,
-            secrets: &secrets,
+            client: Client {
+                oauth,
+                server: pending.server(),
+                secrets: &secrets,
+            },
             ask: pending.ask(&code),
         };
         let account = entry.account.clone();

@@ -39,7 +39,7 @@ pub(super) async fn open(
     for (name, connection) in connections {
         let client = Arc::new(client(&vault, &connection.auth));
         if let Some(oauth) = client.oauth() {
-            let origin = oauth.token_url.origin().ascii_serialization();
+            let origin = oauth.authority().origin().ascii_serialization();
             servers
                 .entry(origin)
                 .or_insert_with(|| Arc::new(Semaphore::new(PER_SERVER)));
@@ -67,6 +67,7 @@ pub(super) async fn open(
         accounts: Accounts::new(clients, known),
         servers,
         logins: Mutex::default(),
+        metadata: Mutex::default(),
         flights: TaskTracker::new(),
         stopping: CancellationToken::new(),
         landed: Notify::new(),
@@ -183,7 +184,7 @@ async fn replay(
             status: 200,
             headers: http::HeaderMap::new(),
             body: body.to_vec().into(),
-            url: oauth.token_url.clone(),
+            url: oauth.authority().clone(),
         };
         if let Reading::Tokens(tokens) = grant::read(oauth, &answer, &[], now) {
             match vault.commit(attempt, &tokens, now).await {

@@ -169,7 +169,7 @@ impl House {
 }
 
 async fn sign_in(keeper: &Keeper) -> Result<LoginDone, Error> {
-    let start = keeper.begin_login(&account())?;
+    let start = keeper.begin_login(&account()).await?;
     let redirected = redirected(&start);
     keeper.finish_login(&start.id, &redirected).await
 }

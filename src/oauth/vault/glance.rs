@@ -133,5 +133,6 @@ fn health(account: &Account, standing: Standing, beside: Option<Beside>) -> Heal
         refresh_expires_at,
         next_refresh_at: None,
         scope,
+        notices: Vec::new(),
     }
 }

@@ -48,9 +48,8 @@ async fn an_unreachable_server_is_no_doubt_and_the_access_token_serves_to_its_en
     let keeper = house.signed_in().await;
     keeper.drain().await;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    house.oauth.token_url = format!("http://{}/", listener.local_addr().unwrap())
-        .parse()
-        .unwrap();
+    let away = format!("http://{}/", listener.local_addr().unwrap());
+    house.oauth.endpoints.token = Some(away.parse().unwrap());
     drop(listener);
     let keeper = house.open().await;
     house.advance(560);

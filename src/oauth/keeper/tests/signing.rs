@@ -30,7 +30,7 @@ async fn a_failed_login_leaves_the_credential_that_was_there() {
     assert_eq!(house.rescue_files(), 0);
     assert_eq!(house.stored().await, (1, "CANARY-r1".to_owned()));
 
-    let start = keeper.begin_login(&account()).unwrap();
+    let start = keeper.begin_login(&account()).await.unwrap();
     let stranger = keeper
         .finish_login(&start.id, "https://t/?code=c&state=s")
         .await;
@@ -38,7 +38,7 @@ async fn a_failed_login_leaves_the_credential_that_was_there() {
     keeper.finish_login(&start.id, "c%21").await.unwrap();
     let again = keeper.finish_login(&start.id, "c%21").await.unwrap_err();
     assert!(again.to_string().contains("was finished"), "{again}");
-    let start = keeper.begin_login(&account()).unwrap();
+    let start = keeper.begin_login(&account()).await.unwrap();
     house.advance(600);
     keeper.finish_login(&start.id, "c%21").await.unwrap_err();
 }
@@ -98,7 +98,7 @@ async fn signing_out_forgets_and_nobody_signed_in_is_said_so() {
 
 /// Signs in as `account`, and returns what that brought.
 async fn sign_in_as(keeper: &Keeper, account: &Account) -> Result<LoginDone, Error> {
-    let start = keeper.begin_login(account)?;
+    let start = keeper.begin_login(account).await?;
     let redirected = redirected(&start);
     keeper.finish_login(&start.id, &redirected).await
 }
@@ -134,7 +134,7 @@ async fn accounts_come_with_their_first_login_and_go_when_they_sign_out() {
         never.hint().unwrap(),
         "type `tidegate login exact --account berlin`"
     );
-    keeper.begin_login(&berlin).unwrap();
+    keeper.begin_login(&berlin).await.unwrap();
     assert_eq!(shown(&keeper), ["-"], "a login that was only begun is none");
 
     sign_in_as(&keeper, &berlin).await.unwrap();
@@ -170,7 +170,7 @@ async fn a_client_of_its_own_has_no_accounts() {
     let mut house = House::new().await;
     house.oauth.grant = Grant::ClientCredentials;
     let keeper = house.open().await;
-    let refused = keeper.begin_login(&named("berlin")).unwrap_err();
+    let refused = keeper.begin_login(&named("berlin")).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
         "nobody signs in to connection `exact/berlin`"

@@ -1,0 +1,57 @@
+//! How a person signs in, as written.
+
+use url::Url;
+
+use super::Grant;
+use super::oauth::params;
+use super::read::refuse_clear_text;
+use crate::config::reader::{Item, Table};
+
+/// The keys that only grants have with which a person signs in in a browser.
+const LOGIN_KEYS: [&str; 4] = ["authorize_url", "redirect_uri", "pkce", "authorize_params"];
+
+/// Reads the authorization code grant.
+pub(super) fn authorization_code(table: &Table<'_>) -> Option<Grant> {
+    let redirect_uri = table
+        .need(
+            "redirect_uri",
+            "the address registered with the provider, to the letter",
+        )
+        .and_then(|item| redirect_uri(&item));
+    Some(Grant::AuthorizationCode {
+        pkce: table.or("pkce", true, |item| item.boolean()),
+        params: table.or("authorize_params", Vec::new(), |item| params(&item)),
+        redirect_uri: redirect_uri?,
+    })
+}
+
+/// Refuses the settings of a login where nobody signs in.
+pub(super) fn refuse_keys(table: &Table<'_>, grant: &str) {
+    for item in LOGIN_KEYS.iter().filter_map(|key| table.own(key)) {
+        let message = format!(
+            "`{}` is for signing in, which `{grant}` does not do",
+            item.key
+        );
+        let help = "remove it, or use `grant = \"authorization_code\"`";
+        table.contradiction(&item, message, help);
+    }
+}
+
+/// Reads the redirect URI. Providers compare it letter by letter, so one that would be sent
+/// otherwise than it is written is refused.
+fn redirect_uri(item: &Item<'_>) -> Option<Url> {
+    let url = item.parsed("the registered redirect URI", |text| {
+        let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
+        if url.fragment().is_some() {
+            return Err("has a `#` part, which no redirect URI may have".to_owned());
+        }
+        if url.as_str() != text {
+            return Err(format!(
+                "would be sent as `{url}`; register and write it so"
+            ));
+        }
+        Ok(url)
+    })?;
+    refuse_clear_text(item, &url);
+    Some(url)
+}
