@@ -18,6 +18,7 @@ mod providers;
 mod query;
 mod run_now;
 mod runs;
+mod secret;
 mod service;
 mod signals;
 mod status;
@@ -151,6 +152,7 @@ async fn answer(args: Args, output: Output) -> Result<Exit, Failed> {
         Command::Runs { flow, limit } => runs::runs(&*load(path)?, flow, limit, output),
         Command::Tables => tables::tables(&*load(path)?, output),
         Command::Query { sql, csv } => query::query(&*load(path)?, &sql, csv, output),
+        Command::Secret { command } => secret::secret(&load(path)?, command, output, &clock).await,
         Command::Vault {
             command: VaultCommand::Init { key_file },
         } => vault::init(path, key_file, output),

@@ -23,7 +23,7 @@ mod units;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,7 +39,10 @@ pub use flow::{
     Accounts, Body, Caps, Column, Columns, Cursor, Flow, Kind, Method, Paging, Resource,
     SendCursor, Table, Total,
 };
-pub use key::{KeyError, KeySource, SecretError, SecretSource, read_key, read_key_in};
+pub use key::{
+    KeyError, KeySource, LONGEST_SECRET, MOST_READ, SecretError, SecretSource, read_key,
+    read_key_in, secret_of,
+};
 pub use report::{Problem, Report};
 pub use schedule::Schedule;
 
@@ -62,6 +65,8 @@ pub struct Config {
     pub connections: BTreeMap<Name, Connection>,
     /// The flows by name.
     pub flows: BTreeMap<Name, Flow>,
+    /// The sealed secrets it refers to, as `{ vault = "name" }`.
+    pub sealed: BTreeSet<Name>,
     /// What is right but deserves a person's eye, such as an environment variable that is not set.
     pub warnings: Vec<String>,
 }

@@ -5,6 +5,7 @@
 //! there is one way in and a second process can always join.
 
 mod client;
+mod vault;
 
 use std::convert::Infallible;
 use std::os::unix::fs::PermissionsExt;
@@ -23,7 +24,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::config::{Account, Name};
+use crate::config::{Account, LONGEST_SECRET, Name};
 use crate::daemon::House;
 use crate::remedy::Remedy;
 use crate::run::{Event, Handle};
@@ -31,8 +32,8 @@ use crate::{oauth, run, status};
 
 pub use client::{Client, Problem};
 
-/// The most bytes of a request's body.
-const BODY_LIMIT: usize = 64 << 10;
+/// The most bytes of a request's body: the longest secret.
+const BODY_LIMIT: usize = LONGEST_SECRET;
 /// The most flows one request may start.
 const MOST_FLOWS: usize = 10_000;
 /// How many events may wait for a slow listener of one request.
@@ -195,6 +196,7 @@ fn router(house: House) -> Router {
         .route("/v1/connections/{name}/login", post(begin_login))
         .route("/v1/connections/{name}/login/{id}", post(finish_login))
         .route("/v1/connections/{name}/logout", post(logout))
+        .merge(vault::routes())
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(house)
 }

@@ -39,6 +39,7 @@ fn help_fits_a_screen_and_ends_with_examples() {
       runs         Show the latest runs
       tables       Show the tables, their columns and how many rows they have
       query        Ask the database, read-only
+      secret       Seal, list or remove the secrets that the configuration names
       vault        The key that seals the tokens
       demo         See the whole way work against a provider inside this program
       completions  Print a completion script for a shell

@@ -41,7 +41,7 @@ const NEIGHBOURS: [(&str, &str, &str); 2] = [
 ];
 
 /// Tables and the module whose files alone name them in SQL.
-const OWNERS: [(&str, &str); 12] = [
+const OWNERS: [(&str, &str); 13] = [
     ("_tidegate_bookmarks", "bookmark"),
     ("_tidegate_runs", "journal"),
     ("_tidegate_flows", "journal"),
@@ -51,6 +51,7 @@ const OWNERS: [(&str, &str); 12] = [
     (" data_keys", "oauth"),
     (" root_keys", "oauth"),
     (" orphans", "oauth"),
+    (" secrets", "oauth"),
     (" states", "oauth"),
     (" facts", "oauth"),
     (" metadata", "oauth"),

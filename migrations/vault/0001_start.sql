@@ -12,7 +12,8 @@ CREATE TABLE root_keys (
 ) STRICT;
 
 -- Random keys, wrapped by the root key. Each login of a connection makes a new one and drops the
--- old: a dropped key erases all it sealed.
+-- old: a dropped key erases all it sealed. A sealed secret has a key of its own, in a row whose
+-- connection is '' and whose account is the secret's name.
 CREATE TABLE data_keys (
     data_key   INTEGER PRIMARY KEY AUTOINCREMENT,
     connection TEXT NOT NULL,
@@ -82,4 +83,26 @@ CREATE TABLE metadata (
     issuer     TEXT NOT NULL,
     document   TEXT NOT NULL,
     fetched_at TEXT NOT NULL
+) STRICT;
+
+-- Secrets of the configuration that refers to them by name.
+CREATE TABLE secrets (
+    name     TEXT NOT NULL PRIMARY KEY,
+    data_key INTEGER NOT NULL REFERENCES data_keys,
+    value    BLOB NOT NULL,
+    set_at   TEXT NOT NULL
+) STRICT;
+
+-- Tokens that came too late to be used: another credential stood in their place already. They are
+-- kept until the server has revoked them.
+CREATE TABLE orphans (
+    orphan     INTEGER PRIMARY KEY AUTOINCREMENT,
+    connection TEXT NOT NULL,
+    account    TEXT NOT NULL DEFAULT '',
+    generation INTEGER NOT NULL,          -- the one they were to follow
+    data_key   INTEGER NOT NULL REFERENCES data_keys,
+    answer     BLOB NOT NULL,             -- the answer of the token endpoint
+    found_at   TEXT NOT NULL,
+    tried_at   TEXT,                      -- when revoking was last tried
+    detail     TEXT                       -- why that did not work
 ) STRICT;

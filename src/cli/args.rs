@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::Name;
+
 /// The words of one call.
 #[derive(Debug, Parser)]
 #[command(
@@ -106,6 +108,11 @@ pub(super) enum Command {
         #[arg(long, conflicts_with = "json")]
         csv: bool,
     },
+    /// Seal, list or remove the secrets that the configuration names
+    Secret {
+        #[command(subcommand)]
+        command: SecretCommand,
+    },
     /// The key that seals the tokens
     Vault {
         #[command(subcommand)]
@@ -131,6 +138,28 @@ pub(super) enum ProvidersCommand {
     Show {
         /// The provider, as `provider = "…"` names it
         provider: String,
+    },
+}
+
+/// What can be done to sealed secrets.
+#[derive(Debug, Subcommand)]
+pub(super) enum SecretCommand {
+    /// Seal a secret: type it, or pipe it in
+    Set {
+        /// What the configuration calls it
+        #[arg(value_parser = Name::parse)]
+        name: Name,
+    },
+    /// Show which secrets there are, never what they hold
+    List,
+    /// Remove a secret and the key that sealed it
+    Remove {
+        /// The secret
+        #[arg(value_parser = Name::parse)]
+        name: Name,
+        /// Also if the configuration refers to it
+        #[arg(long)]
+        force: bool,
     },
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Exit, Failed, Output, print};
+use super::{Exit, Failed, Output, print, secret};
 use crate::clock::SharedClock;
 use crate::config;
 
@@ -28,6 +28,12 @@ pub(super) fn check(
 ) -> Result<Exit, Failed> {
     let path = config::find(path);
     let config = config::load(&path)?;
+    let warnings: Vec<String> = config
+        .warnings
+        .iter()
+        .cloned()
+        .chain(secret::missing(&config))
+        .collect();
     let now = clock.now();
     let flows: Vec<Next> = config
         .flows
@@ -45,11 +51,11 @@ pub(super) fn check(
         print::json(&Checked {
             file,
             flows,
-            warnings: config.warnings,
+            warnings,
         });
         return Ok(Exit::Done);
     }
-    for warning in &config.warnings {
+    for warning in &warnings {
         print::talk(&format!("warning: {warning}"));
     }
     print::line(&format!(

@@ -7,7 +7,7 @@ use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Exit, Failed, owner, signals};
+use super::{Exit, Failed, owner, secret, signals};
 use crate::clock::{self, SharedClock};
 use crate::config::Config;
 use crate::control::Socket;
@@ -23,7 +23,7 @@ pub(super) async fn serve(config: &Arc<Config>, clock: &SharedClock) -> Result<E
     signals::stop_runs(stop.clone())?;
     let (flows, connections) = (config.flows.len(), config.connections.len());
     info!(flows, connections, state_dir = %config.state_dir.display(), "started");
-    for warning in &config.warnings {
+    for warning in config.warnings.iter().chain(&secret::missing(config)) {
         warn!("{warning}");
     }
     notify(&[NotifyState::Ready]);

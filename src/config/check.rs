@@ -55,6 +55,7 @@ pub(super) fn load(path: &Path, environment: &Environment) -> Result<Config, Rep
         problems,
         warnings,
         secrets,
+        sealed,
     } = findings.found();
     let problems = with_syntax(&source, problems, &syntax);
     match read {
@@ -64,6 +65,7 @@ pub(super) fn load(path: &Path, environment: &Environment) -> Result<Config, Rep
                 Some(at) => format!("{}:{}: {text}", path.display(), lines.line(at)),
                 None => text,
             };
+            config.sealed = sealed;
             config.warnings = warnings.into_iter().map(named).collect();
             Ok(config)
         }
@@ -195,6 +197,7 @@ fn config(path: PathBuf, file: &Table<'_>, places: &Places<'_>) -> Option<Config
             .into_iter()
             .map(|(_, flow)| (flow.name.clone(), flow))
             .collect(),
+        sealed: BTreeSet::new(),
         warnings: Vec::new(),
     })
 }

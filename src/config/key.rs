@@ -15,12 +15,14 @@ use zeroize::Zeroizing;
 
 use self::private::read_private;
 pub use self::vault::{KeyError, KeySource, read_key, read_key_in};
-use super::Environment;
+use super::{Environment, Name};
 use crate::remedy::Remedy;
 use crate::secret::Secret;
 
 /// The longest secret we read: a private key with its certificate chain fits many times over.
-const LONGEST_SECRET: usize = 64 * 1024;
+pub const LONGEST_SECRET: usize = 64 * 1024;
+/// The most bytes read of one: with the end of its line, and one more that tells that it is longer.
+pub const MOST_READ: usize = LONGEST_SECRET + 3;
 /// Permission bits that let somebody else read, change or run a secret file.
 const OTHERS: u32 = 0o077;
 /// The same for a systemd credential, which its service's group may read (0440).
@@ -35,6 +37,8 @@ pub enum SecretSource {
     File(PathBuf),
     /// `{ credential = "name" }`: a file in systemd's `$CREDENTIALS_DIRECTORY`.
     Credential(String),
+    /// `{ vault = "name" }`: sealed in the vault by `tidegate secret set name`.
+    Vault(Name),
     /// Text in the configuration itself, accepted only where nobody else can read that file.
     Literal(Secret),
 }
@@ -90,6 +94,18 @@ pub enum SecretError {
         /// Its permissions.
         mode: u32,
     },
+    /// The vault has no secret of this name.
+    #[error("the vault has no secret `{name}`; type `tidegate secret set {name}`")]
+    NotSealed {
+        /// The secret.
+        name: Name,
+    },
+    /// The vault has the secret, and cannot open it.
+    #[error("the sealed secret `{name}` cannot be opened; type `tidegate secret set {name}`")]
+    Damaged {
+        /// The secret.
+        name: Name,
+    },
     /// There is nothing there, too much, or not text.
     #[error("{source_name} {what}")]
     Unusable {
@@ -114,6 +130,7 @@ impl fmt::Display for SecretSource {
             Self::Env(name) => write!(f, "environment variable `{name}`"),
             Self::File(path) => write!(f, "file `{}`", path.display()),
             Self::Credential(name) => write!(f, "credential `{name}`"),
+            Self::Vault(name) => write!(f, "sealed secret `{name}`"),
             Self::Literal(_) => f.write_str("the configuration file"),
         }
     }
@@ -121,6 +138,8 @@ impl fmt::Display for SecretSource {
 
 impl SecretSource {
     /// Reads the secret, one trailing newline removed.
+    ///
+    /// A sealed one is not to be had here: only who has opened the vault can read it.
     ///
     /// # Errors
     /// If it is not there, is empty, or lies where others can read it.
@@ -146,24 +165,32 @@ impl SecretSource {
                 let path = path.ok_or_else(|| SecretError::NoCredentials { name: name.clone() })?;
                 self.checked(read_private(&path, OTHERS_OF_CREDENTIAL, false)?)
             }
+            Self::Vault(name) => Err(SecretError::NotSealed { name: name.clone() }),
         }
     }
 
     fn checked(&self, bytes: Zeroizing<Vec<u8>>) -> Result<Secret, SecretError> {
-        let unusable = |what| SecretError::Unusable {
+        secret_of(&bytes).map_err(|what| SecretError::Unusable {
             source_name: self.to_string(),
             what,
-        };
-        if bytes.len() > LONGEST_SECRET {
-            return Err(unusable("is longer than 64 KiB"));
+        })
+    }
+}
+
+/// Reads the bytes of a secret as text, one trailing newline removed.
+///
+/// # Errors
+/// What is wrong with them, as the end of a sentence.
+pub fn secret_of(bytes: &[u8]) -> Result<Secret, &'static str> {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    match bytes.len() {
+        0 => Err("is empty"),
+        1..=LONGEST_SECRET => {
+            let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8 text")?;
+            Ok(Secret::from(text))
         }
-        let text = std::str::from_utf8(&bytes).map_err(|_| unusable("is not UTF-8 text"))?;
-        let text = text.strip_suffix('\n').unwrap_or(text);
-        let text = text.strip_suffix('\r').unwrap_or(text);
-        if text.is_empty() {
-            return Err(unusable("is empty"));
-        }
-        Ok(Secret::from(text))
+        _ => Err("is longer than 64 KiB"),
     }
 }
 

@@ -137,7 +137,7 @@ pub(super) static LIMIT: Keys = keys("an entry of `limits`", &["calls", "per"]);
 /// Where a secret is.
 pub(super) static SECRET: Keys = Keys {
     may_hold_secrets: true,
-    ..keys("a secret", &["env", "file", "credential"])
+    ..keys("a secret", &["env", "file", "credential", "vault"])
 };
 /// A flow.
 pub(super) static FLOW: Keys = keys(

@@ -8,7 +8,7 @@ use super::environment::STATE_DIRECTORY;
 use super::keys;
 use super::reader::{Item, Table};
 use super::report::whole;
-use super::{Environment, KeySource, SecretSource};
+use super::{Environment, KeySource, Name, SecretSource};
 use crate::secret::Secret;
 
 /// Permission bits that let somebody besides the owner at a file.
@@ -83,6 +83,13 @@ impl<'a> Places<'a> {
             SecretSource::Env(name) => Some(KeySource::Env(name)),
             SecretSource::File(path) => Some(KeySource::File(path)),
             SecretSource::Credential(name) => Some(KeySource::Credential(name)),
+            SecretSource::Vault(_) => {
+                item.refuse(
+                    format!("`{}` is sealed by itself", item.key),
+                    "{ file = … }, { credential = … } or { env = … }",
+                );
+                None
+            }
             SecretSource::Literal(_) => None,
         }
     }
@@ -94,7 +101,10 @@ impl<'a> Places<'a> {
         } else {
             self.source(item)
         }?;
-        if let Err(error) = source.read_in(self.environment) {
+        if let SecretSource::Vault(name) = &source {
+            // Whether the vault has it is for whoever may look into the vault.
+            item.findings.refer(name);
+        } else if let Err(error) = source.read_in(self.environment) {
             let text = format!("{}: `{}`: {}", item.what, item.key, whole(&error));
             item.findings.warn(Some(item.at.start), text);
         }
@@ -124,7 +134,9 @@ impl<'a> Places<'a> {
             );
             item.findings.add(
                 problem
-                    .label("expected { env = … }, { file = … } or { credential = … }")
+                    .label(
+                        "expected { env = … }, { file = … }, { credential = … } or { vault = … }",
+                    )
                     .help(help),
             );
             return None;
@@ -133,7 +145,7 @@ impl<'a> Places<'a> {
     }
 
     fn source(&self, item: &Item<'_>) -> Option<SecretSource> {
-        let expected = "one of { env = … }, { file = … } and { credential = … }";
+        let expected = "one of { env = … }, { file = … }, { credential = … } and { vault = … }";
         if !item.value.is_table() {
             // A secret with brackets around it is a secret still.
             item.findings.hide(item.at.clone());
@@ -169,6 +181,10 @@ impl<'a> Places<'a> {
         }
         if let Some(item) = table.get("file") {
             return self.path(&item).map(SecretSource::File);
+        }
+        if let Some(item) = table.get("vault") {
+            let name = item.parsed("the name of a sealed secret", Name::parse)?;
+            return Some(SecretSource::Vault(name));
         }
         let name = table
             .get("credential")?

@@ -7,11 +7,13 @@
 mod item;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;
 
 use toml::de::{DeTable, DeValue};
 
+use super::Name;
 use super::keys::{self, Keys};
 use super::report::Problem;
 
@@ -26,6 +28,7 @@ pub(super) struct Findings<'a> {
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<(Option<usize>, String)>>,
     secrets: RefCell<Vec<Range<usize>>>,
+    sealed: RefCell<BTreeSet<Name>>,
 }
 
 impl<'a> Findings<'a> {
@@ -36,6 +39,7 @@ impl<'a> Findings<'a> {
             problems: RefCell::default(),
             warnings: RefCell::default(),
             secrets: RefCell::default(),
+            sealed: RefCell::default(),
         }
     }
 
@@ -54,6 +58,11 @@ impl<'a> Findings<'a> {
         self.secrets.borrow_mut().push(secret);
     }
 
+    /// Remembers that the file refers to a sealed secret.
+    pub(super) fn refer(&self, secret: &Name) {
+        self.sealed.borrow_mut().insert(secret.clone());
+    }
+
     /// Returns what was found, warnings in the order of the file.
     pub(super) fn found(self) -> Found {
         let mut warnings = self.warnings.into_inner();
@@ -62,6 +71,7 @@ impl<'a> Findings<'a> {
             problems: self.problems.into_inner(),
             warnings,
             secrets: self.secrets.into_inner(),
+            sealed: self.sealed.into_inner(),
         }
     }
 }
@@ -74,6 +84,8 @@ pub(super) struct Found {
     pub(super) warnings: Vec<(Option<usize>, String)>,
     /// Where literal secrets stand.
     pub(super) secrets: Vec<Range<usize>>,
+    /// Which sealed secrets it refers to.
+    pub(super) sealed: BTreeSet<Name>,
 }
 
 /// A table with a fixed set of keys, and the table that stands behind it.

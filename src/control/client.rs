@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
 use super::{Failure, LoginBegun, LoginDone, LoginRedirect, RunRequest};
+use crate::config::Name;
 use crate::run::Event;
+use crate::secret::{ExposeSecret, Secret};
 use crate::status;
 
 /// How long the owner may take to answer a short question. A login waits for a token endpoint,
@@ -142,6 +144,27 @@ impl Client {
     pub async fn logout(&self, connection: &str, account: Option<&str>) -> Result<(), Problem> {
         let path = format!("connections/{connection}/logout");
         let request = self.http.post(url_for(&path, account));
+        self.send(request.timeout(ANSWER_TIMEOUT)).await.map(drop)
+    }
+
+    /// Seals `secret` under `name`.
+    ///
+    /// # Errors
+    /// If the owner refuses.
+    pub async fn set_secret(&self, name: &Name, secret: &Secret) -> Result<(), Problem> {
+        let request = self.http.put(url(&format!("secrets/{name}")));
+        let request = request.body(secret.expose_secret().as_bytes().to_vec());
+        self.send(request.timeout(ANSWER_TIMEOUT)).await.map(drop)
+    }
+
+    /// Removes the sealed secret `name`; `force`: also if the configuration refers to it.
+    ///
+    /// # Errors
+    /// If there is none, or the owner refuses.
+    pub async fn remove_secret(&self, name: &Name, force: bool) -> Result<(), Problem> {
+        let request = self
+            .http
+            .delete(url(&format!("secrets/{name}?force={force}")));
         self.send(request.timeout(ANSWER_TIMEOUT)).await.map(drop)
     }
 

@@ -34,6 +34,7 @@ mod start;
 mod tend;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::path::Path;

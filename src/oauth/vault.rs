@@ -6,8 +6,10 @@
 
 mod attempts;
 mod credentials;
+mod data_keys;
 mod glance;
 mod metadata;
+mod sealed;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -21,11 +23,13 @@ use rusqlite::{OptionalExtension, params};
 pub(super) use attempts::{Attempt, Intent, Kind, Outcome};
 pub(super) use credentials::Credential;
 pub use glance::glance;
+pub use sealed::{SealedSecret, sealed_secrets};
 
+use self::sealed::Sealed;
 use super::grant::Tokens;
 use super::rescue::Rescue;
 use super::standing::{Reason, Standing};
-use crate::config::Account;
+use crate::config::{Account, Name};
 use crate::remedy::Remedy;
 use crate::seal::{self, RootKey};
 use crate::secret::Secret;
@@ -61,6 +65,12 @@ pub enum Error {
         /// The value.
         column: &'static str,
     },
+    /// A sealed secret cannot be opened, under a key that is right.
+    #[error("the sealed secret `{name}` cannot be opened")]
+    UnreadableSecret {
+        /// The secret.
+        name: Name,
+    },
     /// Somebody else stored a newer credential meanwhile.
     #[error("connection `{account}` has a newer credential")]
     Conflict {
@@ -89,7 +99,9 @@ impl Error {
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::WrongKey { .. } | Self::Damaged { .. } => Remedy::EditConfig,
+            Self::WrongKey { .. } | Self::Damaged { .. } | Self::UnreadableSecret { .. } => {
+                Remedy::EditConfig
+            }
             Self::Unreadable { .. } => Remedy::Login,
             Self::Conflict { .. } | Self::Rescue { .. } | Self::Seal(_) => Remedy::Wait,
             Self::Store(error) => error.remedy(),
@@ -110,6 +122,7 @@ impl Error {
             Self::Rescue { .. } => {
                 Some("the user that runs tidegate needs room and the right to write there")
             }
+            Self::UnreadableSecret { .. } => Some("set it again with `tidegate secret set`"),
             Self::Store(error) => error.hint(),
             Self::Unreadable { .. } | Self::Conflict { .. } | Self::Seal(_) => None,
         }
@@ -128,6 +141,7 @@ pub(super) struct Vault {
     store: Store,
     rescue: Rescue,
     keys: Arc<Keys>,
+    sealed: Arc<Sealed>,
 }
 
 /// What opens the vault.
@@ -163,13 +177,18 @@ impl Vault {
             source,
         })?;
         let path = store.path().to_owned();
-        let keys = store
-            .write(move |tx| Keys::checked(tx, path, key, at))
+        let (keys, sealed) = store
+            .write(move |tx| {
+                let keys = Keys::checked(tx, path, key, at)?;
+                let sealed = Sealed::open(tx, &keys)?;
+                Ok::<_, Error>((keys, sealed))
+            })
             .await?;
         Ok(Self {
             store,
             rescue,
             keys: Arc::new(keys),
+            sealed: Arc::new(sealed),
         })
     }
 
@@ -217,7 +236,7 @@ impl Vault {
                 let before = states::read(tx, account)?;
                 let standing = before.map_or_else(|| Standing::ok(at), |before| before.renewed(at));
                 states::write(tx, account, &standing)?;
-                credentials::drop_unused_keys(tx, account)?;
+                data_keys::drop_unused(tx, account)?;
                 Ok(credential)
             })
             .await
@@ -235,7 +254,7 @@ impl Vault {
                 )?
                 .execute(account.row())?;
                 let attempts = attempts::supersede(tx, account, at)?;
-                credentials::drop_unused_keys(tx, account)?;
+                data_keys::drop_unused(tx, account)?;
                 let standing = Standing::needs_login(Reason::LoggedOut, None, at);
                 states::write(tx, account, &standing)?;
                 Ok::<_, Error>(attempts)

@@ -23,7 +23,7 @@ const LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// How long it may be good for: clocks differ by seconds, and an hour is the most that is accepted.
 const LIFETIMES: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_secs(60 * 60);
 /// Where a secret may come from.
-const SOURCE: &str = "{ env = … }, { file = … } or { credential = … }";
+const SOURCE: &str = "{ env = … }, { file = … }, { credential = … } or { vault = … }";
 
 /// How a client proves who it is.
 pub(super) struct Client {

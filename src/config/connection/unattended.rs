@@ -15,7 +15,7 @@ pub(super) fn password(table: &Table<'_>, places: &Places<'_>) -> Option<Grant> 
     let username = table.need("username", "the user's name at the provider");
     let password = table.need(
         "password",
-        "{ env = … }, { file = … } or { credential = … }",
+        "{ env = … }, { file = … }, { credential = … } or { vault = … }",
     );
     let username = username.and_then(|item| item.text().map(str::to_owned));
     let password = password.and_then(|item| places.secret(&item));

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-use super::{LONGEST_SECRET, SecretError};
+use super::{MOST_READ, SecretError};
 
 /// Reads a file that only its owner, and the group of a credential, may read.
 ///
@@ -44,10 +44,9 @@ pub(super) fn read_private(
             mode,
         });
     }
-    // One byte more than allowed tells a file that is too long from one that just fits. The room is
-    // made once, because a vector that grows leaves its old bytes behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST_SECRET + 1));
-    file.take(LONGEST_SECRET as u64 + 1)
+    // The room is made once, because a vector that grows leaves its old bytes behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST_READ));
+    file.take(MOST_READ as u64)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
     Ok(bytes)

@@ -51,7 +51,7 @@ table = "sqlite_x"
      --> t.toml:2:13
       |
     2 | [connection.exact]
-      |             ^^^^^ expected `client_secret`: { env = … }, { file = … } or { credential = … }
+      |             ^^^^^ expected `client_secret`: { env = … }, { file = … }, { credential = … } or { vault = … }
 
     error: connection `exact`: `exact-onlin` is no provider we know
      --> t.toml:3:12
@@ -89,7 +89,7 @@ table = "sqlite_x"
      --> t.toml:8:17
       |
     8 | client_secret = "*******"
-      |                 ^^^^^^^^^ expected { env = … }, { file = … } or { credential = … }
+      |                 ^^^^^^^^^ expected { env = … }, { file = … }, { credential = … } or { vault = … }
       |
       = help: change the secret, which others may have read, or type `chmod 600 t.toml`
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::config::{Account, Auth, OAuth, SecretError, SecretSource};
 use crate::oauth::secrets::{Secrets, Unusable};
 use crate::oauth::standing::{Reason, Standing, State};
-use crate::oauth::vault::{Attempt, Credential};
+use crate::oauth::vault::{Attempt, Credential, Vault};
 use crate::oauth::window::View;
 use crate::oauth::{AccessToken, Error, Health};
 use crate::seal;
@@ -19,6 +19,8 @@ pub(super) struct Client {
     pub(super) auth: Auth,
     /// A digest of the configuration the server sees.
     pub(super) digest: [u8; seal::KEY],
+    /// What its secrets may be sealed in.
+    pub(super) vault: Vault,
 }
 
 impl Client {
@@ -143,7 +145,7 @@ impl Entry {
 
     /// Reads the secrets a request needs.
     pub(super) fn secrets(&self, oauth: &OAuth) -> Result<Secrets, Error> {
-        let secrets = Secrets::read(oauth, SecretSource::read);
+        let secrets = Secrets::read(oauth, |source| self.client.vault.secret(source));
         secrets.map_err(|unusable| match unusable {
             Unusable::Secret { what, source } => self.secret_error(what, source),
             Unusable::Key(source) => Error::Key {
@@ -159,8 +161,8 @@ impl Entry {
 
     /// Reads a secret that is sent as it is.
     pub(super) fn secret(&self, what: &'static str, from: &SecretSource) -> Result<Secret, Error> {
-        from.read()
-            .map_err(|source| self.secret_error(what, source))
+        let secret = self.client.vault.secret(from);
+        secret.map_err(|source| self.secret_error(what, source))
     }
 
     pub(super) fn secret_error(&self, what: &'static str, source: SecretError) -> Error {

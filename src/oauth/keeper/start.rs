@@ -13,7 +13,7 @@ use super::accounts::Accounts;
 use super::entry::{Client, Entry, Live};
 use super::{Inner, Keeper, PER_SERVER};
 use crate::clock::SharedClock;
-use crate::config::{Account, Auth, Connection, Name, OAuth, SecretSource};
+use crate::config::{Account, Auth, Connection, Name, OAuth};
 use crate::http;
 use crate::oauth::Error;
 use crate::oauth::grant::{self, Reading};
@@ -94,6 +94,7 @@ fn client(vault: &Vault, auth: &Auth) -> Client {
             Auth::OAuth(oauth) => digest(vault, oauth),
             Auth::None | Auth::Token(_) | Auth::Basic(_) => [0; seal::KEY],
         },
+        vault: vault.clone(),
     }
 }
 
@@ -241,7 +242,7 @@ async fn mark(
 /// Digests the configuration, its secrets included, so that a change is noticed.
 fn digest(vault: &Vault, oauth: &OAuth) -> [u8; seal::KEY] {
     // What cannot be read counts as absent; it is told when it is needed.
-    let secrets = Secrets::read(oauth, SecretSource::read).unwrap_or_default();
+    let secrets = Secrets::read(oauth, |source| vault.secret(source)).unwrap_or_default();
     // It shows where secrets come from, never what they are.
     let settings = format!("{oauth:?}");
     let [client, password, private_key] = secrets.bytes();

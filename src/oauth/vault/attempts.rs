@@ -5,7 +5,7 @@ use std::io;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::credentials::drop_unused_keys;
+use super::data_keys::{self, Holder};
 use super::{Error, Keys, Vault, states, unreadable};
 use crate::config::Account;
 use crate::oauth::rescue::Rescue;
@@ -211,7 +211,7 @@ impl Vault {
         self.store
             .write(move |tx| {
                 end(tx, closed.id, outcome.as_str(), detail.as_deref(), at)?;
-                drop_unused_keys(tx, &closed.account)?;
+                data_keys::drop_unused(tx, &closed.account)?;
                 match standing {
                     Some(standing) => states::write(tx, &closed.account, &standing),
                     None => Ok(()),
@@ -326,18 +326,19 @@ impl Keys {
                 account: account.clone(),
             });
         }
+        let holder = Holder::Account(account);
         let key = match (present, intent.kind) {
-            (Some((_, id)), Kind::Refresh) => self.data_key(tx, account, id)?,
+            (Some((_, id)), Kind::Refresh) => self.data_key(tx, holder, id)?,
             (Some((_, id)), Kind::ClientCredentials | Kind::Password | Kind::JwtBearer) => {
-                match self.data_key(tx, account, id) {
+                match self.data_key(tx, holder, id) {
                     // What cannot be opened is replaced: nothing is lost with it.
-                    Err(Error::Unreadable { .. }) => self.new_data_key(tx, account, intent.at)?,
+                    Err(Error::Unreadable { .. }) => self.new_data_key(tx, holder, intent.at)?,
                     key => key?,
                 }
             }
             // A login starts with a key of its own, and so ends what older ones have sealed.
             (None, _) | (_, Kind::Code | Kind::Device) => {
-                self.new_data_key(tx, account, intent.at)?
+                self.new_data_key(tx, holder, intent.at)?
             }
         };
         tx.prepare_cached(
@@ -386,7 +387,7 @@ impl Keys {
                 account: account.clone(),
                 kind: Kind::from_word(&kind).ok_or_else(damaged)?,
                 generation: row.get::<_, i64>(2)?.cast_unsigned(),
-                key: self.data_key(conn, account, row.get(3)?)?,
+                key: self.data_key(conn, Holder::Account(account), row.get(3)?)?,
                 tries: row.get(4)?,
                 tried_at: tried_at.parse().map_err(|_| damaged())?,
                 doubt_at: doubt_at

@@ -1,8 +1,9 @@
-//! The tokens of each connection, and the keys that seal them.
+//! The tokens of each account.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::data_keys::Holder;
 use super::{Attempt, Error, Keys, Kind, unreadable};
 use crate::clock;
 use crate::config::Account;
@@ -43,63 +44,6 @@ impl Keys {
         }
     }
 
-    /// Where a wrapped key belongs: its number stands where a credential's generation would.
-    fn key_place<'a>(&'a self, account: &'a Account, data_key: u32) -> Place<'a> {
-        Place {
-            table: "data_keys",
-            ..self.place(account, "wrapped", data_key.into())
-        }
-    }
-
-    pub(super) fn data_key(
-        &self,
-        conn: &Connection,
-        account: &Account,
-        id: u32,
-    ) -> Result<DataKey, Error> {
-        let [connection, name] = account.row();
-        let wrapped: Option<Vec<u8>> = conn
-            .prepare_cached(
-                "SELECT wrapped FROM data_keys WHERE data_key = ?1 AND connection = ?2 AND account = ?3",
-            )?
-            .query_row(params![id, connection, name], |row| row.get(0))
-            .optional()?;
-        wrapped
-            .and_then(|wrapped| {
-                let place = self.key_place(account, id);
-                self.root.unwrap(&wrapped, self.key_id, &place, id).ok()
-            })
-            .ok_or_else(|| unreadable(account, "data key"))
-    }
-
-    pub(super) fn new_data_key(
-        &self,
-        tx: &Tx<'_>,
-        account: &Account,
-        at: Timestamp,
-    ) -> Result<DataKey, Error> {
-        let [connection, name] = account.row();
-        // The number is part of the seal, so it is had first.
-        tx.prepare_cached(
-            "INSERT INTO data_keys (connection, account, root_key, wrapped, created_at)
-             VALUES (?1, ?2, ?3, x'', ?4)",
-        )?
-        .execute(params![connection, name, self.key_id, at.to_string()])?;
-        let id = u32::try_from(tx.last_insert_rowid()).map_err(|_| Error::Damaged {
-            path: self.path.clone(),
-            what: "too many keys".into(),
-        })?;
-        let key = DataKey::random(id).map_err(Error::Seal)?;
-        let place = self.key_place(account, id);
-        let wrapped = self
-            .root
-            .wrap(&key, self.key_id, &place)
-            .map_err(Error::Seal)?;
-        tx.prepare_cached("UPDATE data_keys SET wrapped = ?1 WHERE data_key = ?2")?
-            .execute(params![wrapped, id])?;
-        Ok(key)
-    }
-
     pub(super) fn credential(
         &self,
         conn: &Connection,
@@ -109,7 +53,7 @@ impl Keys {
             return Ok(None);
         };
         let generation = row.generation.cast_unsigned();
-        let key = self.data_key(conn, account, data_key)?;
+        let key = self.data_key(conn, Holder::Account(account), data_key)?;
         Ok(Some(Credential {
             generation,
             access_token: self.unseal(&key, account, "access_token", generation, &sealed)?,
@@ -141,7 +85,7 @@ impl Keys {
         let Some((data_key, Some(sealed))) = row else {
             return Ok(None);
         };
-        let key = self.data_key(conn, account, data_key)?;
+        let key = self.data_key(conn, Holder::Account(account), data_key)?;
         self.unseal(&key, account, "refresh_token", generation, &sealed)
             .map(Some)
     }
@@ -302,18 +246,4 @@ fn clear(conn: &Connection, account: &Account) -> Result<Option<(u32, Vec<u8>, R
         Ok((row.get(1)?, row.get(2)?, clear))
     });
     Ok(row.optional()?)
-}
-
-/// Drops the keys of `connection` that seal neither its credential nor an answer still awaited.
-pub(super) fn drop_unused_keys(tx: &Tx<'_>, account: &Account) -> Result<(), Error> {
-    tx.prepare_cached(
-        "DELETE FROM data_keys WHERE connection = ?1 AND account = ?2
-           AND data_key NOT IN (
-               SELECT data_key FROM credentials WHERE connection = ?1 AND account = ?2)
-           AND data_key NOT IN (
-               SELECT data_key FROM refreshes
-               WHERE connection = ?1 AND account = ?2 AND ended_at IS NULL)",
-    )?
-    .execute(account.row())?;
-    Ok(())
 }
