@@ -7,14 +7,16 @@
 //   POST   /arrive/SET?count=N   let N real records arrive that were held back; answers with them
 //   POST   /fault                `{ kind, … }`: see ../shared/line.mjs
 //   POST   /heal                 forget the faults that did not happen yet
+//   POST   /replay               present the first refresh token once more, as a thief would
 //   GET    /ledger[?count=N]     the token requests, once there are N of them
+//   GET    /seen                 what the provider was asked for and did, besides tokens
 //   POST   /lives                `{ accessToken?, refreshToken? }`: seconds, for tokens to come
 
 import { readBody, sendJson } from '../shared/listen.mjs';
 import { signIn } from './browser.mjs';
 
 /** Makes the request handler of the admin interface. */
-export function makeAdmin({ sets, line, lives }) {
+export function makeAdmin({ sets, line, lives, seen }) {
   const verbs = {
     'POST sign-in': async (query) => ({
       redirect: await signIn(query.get('url'), {
@@ -37,7 +39,9 @@ export function makeAdmin({ sets, line, lives }) {
       line.heal();
       return {};
     },
+    'POST replay': () => line.replay(),
     'GET ledger': (query) => line.ledgerOf(Number(query.get('count') ?? 0)),
+    'GET seen': () => seen,
     'POST lives': (_query, _set, change) => Object.assign(lives, change),
   };
   return async (request, response) => {

@@ -1,8 +1,11 @@
-// A person with a browser, as far as signing in needs one: cookies, redirects and two forms.
+// A person with a browser, as far as signing in needs one: cookies, redirects and forms.
 
 const MOST_STEPS = 12;
 
-/** Opens `url`, signs in, consents, and answers with the URL the browser is sent back to. */
+/**
+ * Opens `url`, signs in, consents, and answers with the URL the browser is sent back to, or with
+ * null where a page at the end says that all is done.
+ */
 export async function signIn(url, { login = 'zoë', decline = false } = {}) {
   const issuer = new URL(url).origin;
   const cookies = new Map();
@@ -22,7 +25,12 @@ export async function signIn(url, { login = 'zoë', decline = false } = {}) {
       next = { url: to.href, method: 'GET' };
       continue;
     }
-    next = fillIn(await answer.text(), next.url, { login, decline });
+    const page = await answer.text();
+    if (!page.includes('<form')) {
+      if (answer.ok) return null;
+      throw new Error(`${next.url} answered ${answer.status}: ${page.slice(0, 500)}`);
+    }
+    next = fillIn(page, next.url, { login, decline });
   }
   throw new Error('signing in did not come to an end');
 }
@@ -36,12 +44,16 @@ function keep(cookies, line) {
 }
 
 function fillIn(page, url, { login, decline }) {
-  const prompt = /name="prompt" value="(\w+)"/.exec(page)?.[1];
   const action = /<form[^>]* action="([^"]+)"/.exec(page)?.[1];
-  if (!prompt || !action) throw new Error(`no form on the page at ${url}: ${page.slice(0, 500)}`);
-  if (decline && prompt === 'consent') {
+  if (!action) throw new Error(`no form on the page at ${url}: ${page.slice(0, 500)}`);
+  const fields = Object.fromEntries(
+    [...page.matchAll(/<input[^>]*>/g)]
+      .map(([input]) => [/ name="([^"]*)"/.exec(input)?.[1], / value="([^"]*)"/.exec(input)?.[1] ?? ''])
+      .filter(([name]) => name),
+  );
+  if (decline && fields.prompt === 'consent') {
     return { url: new URL(`${new URL(url).pathname}/abort`, url).href, method: 'GET' };
   }
-  const fields = prompt === 'login' ? { prompt, login, password: 'x' } : { prompt };
+  if (fields.prompt === 'login') Object.assign(fields, { login, password: 'x' });
   return { url: new URL(action, url).href, method: 'POST', body: new URLSearchParams(fields) };
 }

@@ -1,21 +1,44 @@
 // The authorization server: oidc-provider, with its own pages and its own store in memory.
 
-import Provider from 'oidc-provider';
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+
+import Provider, { errors } from 'oidc-provider';
 
 const REDIRECTS = [
   'http://127.0.0.1/callback', // any port, as RFC 8252 section 7.3 has it
   'https://tidegate.example/oauth-callback', // for pasting: nobody listens there
 ];
 
-function person(client_id, token_endpoint_auth_method) {
+/** What an access token may be asked for, as RFC 8707 has it. */
+export const RESOURCE = 'https://records.tidegate.example/';
+
+/** The private keys of the clients that sign, in PEM. */
+export const KEYS = Object.fromEntries(
+  ['person-rs256', 'person-es256', 'person-eddsa'].map((client) => [client, makeKey(client)]),
+);
+
+function makeKey(client) {
+  if (client.endsWith('rs256')) return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+  if (client.endsWith('es256')) return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  return generateKeyPairSync('ed25519').privateKey;
+}
+
+function person(client_id, token_endpoint_auth_method, more = {}) {
+  const hasSecret = token_endpoint_auth_method.startsWith('client_secret');
   return {
     client_id,
     token_endpoint_auth_method,
-    ...(token_endpoint_auth_method === 'none' ? {} : { client_secret: secretOf(client_id) }),
+    ...(hasSecret ? { client_secret: secretOf(client_id) } : {}),
     application_type: 'native',
     grant_types: ['authorization_code', 'refresh_token'],
     redirect_uris: REDIRECTS,
+    ...more,
   };
+}
+
+function signer(client_id) {
+  const jwk = createPublicKey(KEYS[client_id]).export({ format: 'jwk' });
+  return person(client_id, 'private_key_jwt', { jwks: { keys: [{ ...jwk, use: 'sig' }] } });
 }
 
 /** The clients, by what they are for. */
@@ -23,6 +46,16 @@ const CLIENTS = [
   person('person-basic', 'client_secret_basic'),
   person('person-post', 'client_secret_post'),
   person('person-public', 'none'),
+  person('person-par', 'client_secret_basic', { require_pushed_authorization_requests: true }),
+  ...Object.keys(KEYS).map(signer),
+  {
+    client_id: 'person-device',
+    token_endpoint_auth_method: 'none',
+    application_type: 'native',
+    grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+    response_types: [],
+    redirect_uris: [],
+  },
   {
     client_id: 'machine',
     client_secret: secretOf('machine'),
@@ -46,21 +79,38 @@ export function secretOf(clientId) {
   return `${clientId}: 100% +/& =secret`;
 }
 
-/** Makes the provider for `issuer`. `lives.accessToken` may change while it runs. */
-export function makeProvider(issuer, lives) {
+/**
+ * Makes the provider for `issuer`. `lives.accessToken` may change while it runs, and `seen` collects
+ * what it was asked for and did.
+ */
+export function makeProvider(issuer, lives, seen) {
   const provider = new Provider(issuer, {
     clients: CLIENTS,
     pkce: { required: () => true },
     scopes: ['openid', 'offline_access'],
+    claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
     rotateRefreshToken: true,
     cookies: { keys: ['only for tests on loopback'] },
     features: {
       clientCredentials: { enabled: true },
       introspection: { enabled: true },
       revocation: { enabled: true },
+      deviceFlow: { enabled: true },
+      pushedAuthorizationRequests: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (_ctx, resource) => {
+          if (resource !== RESOURCE) throw new errors.InvalidTarget();
+          return { scope: 'read', audience: resource, accessTokenFormat: 'opaque' };
+        },
+        useGrantedResource: () => true,
+      },
       devInteractions: { enabled: true },
     },
-    findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+    findAccount: (_ctx, id) => ({
+      accountId: id,
+      claims: () => ({ sub: id, name: `${id} of Delft`, email: `${id}@example.org`, email_verified: true }),
+    }),
     ttl: {
       AccessToken: () => lives.accessToken,
       ClientCredentials: () => lives.accessToken,
@@ -73,6 +123,12 @@ export function makeProvider(issuer, lives) {
     },
   });
   provider.on('server_error', (_ctx, error) => console.error(error));
+  provider.on('grant.revoked', (ctx) => seen.push({ revoked: ctx.oidc.route }));
+  provider.on('pushed_authorization_request.success', () => seen.push({ pushed: true }));
+  provider.on('authorization.accepted', (ctx) => {
+    seen.push({ authorized: Object.keys(ctx.request.query), resource: ctx.oidc.params.resource ?? null });
+  });
+  provider.on('access_token.saved', (token) => seen.push({ audience: token.aud ?? null }));
   return provider;
 }
 

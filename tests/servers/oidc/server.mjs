@@ -9,7 +9,7 @@ import { makeApi } from './api.mjs';
 import { load } from './data.mjs';
 import { Line } from '../shared/line.mjs';
 import { listen } from '../shared/listen.mjs';
-import { makeProvider, secretOf } from './provider.mjs';
+import { KEYS, RESOURCE, makeProvider, secretOf } from './provider.mjs';
 
 process.stdin.resume();
 process.stdin.on('end', () => process.exit(0));
@@ -24,12 +24,13 @@ const sets = load();
 
 let provide; // The provider needs to know its port before it can be made.
 const issuer = await listen((request, response) => provide(request, response));
-provide = makeProvider(issuer, lives).callback();
+const seen = [];
+provide = makeProvider(issuer, lives, seen).callback();
 
 const line = new Line(issuer);
 const lineUrl = await listen(line.handler());
 const api = await listen(makeApi(sets, issuer));
-const admin = await listen(makeAdmin({ sets, line, lives }));
+const admin = await listen(makeAdmin({ sets, line, lives, seen }));
 
 console.log(
   JSON.stringify({
@@ -38,8 +39,16 @@ console.log(
     token_url: `${lineUrl}/token`,
     api,
     admin,
+    device_authorization_url: `${issuer}/device/auth`,
+    pushed_authorization_request_url: `${issuer}/request`,
+    revocation_url: `${issuer}/token/revocation`,
+    userinfo_url: `${issuer}/me`,
+    resource: RESOURCE,
+    keys: Object.fromEntries(
+      Object.entries(KEYS).map(([id, key]) => [id, key.export({ type: 'pkcs8', format: 'pem' })]),
+    ),
     secrets: Object.fromEntries(
-      ['person-basic', 'person-post', 'machine'].map((client) => [client, secretOf(client)]),
+      ['person-basic', 'person-post', 'person-par', 'machine'].map((id) => [id, secretOf(id)]),
     ),
   }),
 );

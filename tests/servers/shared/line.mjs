@@ -20,6 +20,7 @@ export class Line {
   #issuer;
   #faults = [];
   #waiting = [];
+  #presented = [];
   /** Every token request that came, in order. */
   ledger = [];
 
@@ -43,6 +44,13 @@ export class Line {
       await new Promise((resolve) => this.#waiting.push(resolve));
     }
     return this.ledger;
+  }
+
+  /** Presents the first refresh token that ever came once more, as a thief would. */
+  async replay() {
+    const [{ url, init }] = this.#presented;
+    const answer = await fetch(url, init);
+    return { status: answer.status, ...(await answer.json()) };
   }
 
   handler() {
@@ -88,12 +96,15 @@ export class Line {
       else response.writeHead(fault.status ?? 503, { 'content-type': 'text/plain' }).end('not now');
       return;
     }
-    const answer = await fetch(this.#issuer + request.url, {
+    const url = this.#issuer + request.url;
+    const init = {
       method: request.method,
       headers: pick(request.headers, ['content-type', 'authorization', 'accept']),
       body: body.length > 0 ? body : undefined,
       redirect: 'manual',
-    });
+    };
+    if (entry.presented) this.#presented.push({ url, init });
+    const answer = await fetch(url, init);
     const text = await answer.text();
     const told = parse(text);
     Object.assign(entry, {
