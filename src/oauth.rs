@@ -9,10 +9,13 @@ pub mod assertion;
 mod discovery;
 mod error;
 mod grant;
+mod health;
 pub mod id_token;
 mod keeper;
 pub mod login;
+mod outlook;
 mod points;
+mod quota;
 mod rescue;
 mod secrets;
 mod settle;
@@ -70,10 +73,14 @@ pub struct Health {
     pub expires_at: Option<Timestamp>,
     /// When the refresh token ends, if that is known.
     pub refresh_expires_at: Option<Timestamp>,
+    /// When somebody must sign in again whatever is done, if that is known.
+    pub login_ends_at: Option<Timestamp>,
     /// When the next refresh is due by itself.
     pub next_refresh_at: Option<Timestamp>,
     /// The scope that was granted, if the server said.
     pub scope: Option<String>,
-    /// What a person should know though nothing is wrong yet.
+    /// What a person should know though nothing is wrong yet, with the command that mends it.
     pub notices: Vec<String>,
+    /// True if one of the notices is about something that somebody must do soon.
+    pub is_alarming: bool,
 }

@@ -61,6 +61,9 @@ pub struct ConnectionStatus {
     pub refresh_expires_at: Option<Timestamp>,
     /// When the next refresh is due by itself.
     pub next_refresh_at: Option<Timestamp>,
+    /// When somebody must sign in again whatever is done, if that is known.
+    #[serde(default)]
+    pub login_ends_at: Option<Timestamp>,
     /// The scope that was granted, if the server said.
     pub scope: Option<String>,
     /// What a person should know though nothing is wrong yet.
@@ -75,7 +78,7 @@ impl From<Health> for ConnectionStatus {
             name: health.account,
         };
         let login = || format!("tidegate login {}", account.words());
-        let (well, hint) = match health.state {
+        let (is_well, hint) = match health.state {
             State::Ok | State::Refreshing | State::BackingOff => (true, None),
             State::InDoubt => (
                 true,
@@ -91,7 +94,7 @@ impl From<Health> for ConnectionStatus {
             connection: account.connection.to_string(),
             account: account.name.as_ref().map(Name::to_string),
             state: health.state.as_str().to_owned(),
-            well,
+            well: is_well && !health.is_alarming,
             reason: health.reason.map(|reason| reason.as_str().to_owned()),
             detail: health.detail,
             hint,
@@ -101,6 +104,7 @@ impl From<Health> for ConnectionStatus {
             expires_at: health.expires_at,
             refresh_expires_at: health.refresh_expires_at,
             next_refresh_at: health.next_refresh_at,
+            login_ends_at: health.login_ends_at,
             scope: health.scope,
             notices: health.notices,
         }

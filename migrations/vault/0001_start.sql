@@ -36,6 +36,8 @@ CREATE TABLE credentials (
     refresh_expires_at TEXT,              -- NULL if the server does not say
     rotates            INTEGER NOT NULL,  -- 1 once a refresh has brought a new refresh token
     scope              TEXT,              -- as granted, if the server says
+    signed_in_at       TEXT NOT NULL,     -- when the person signed in who granted this
+    login_is_finite    INTEGER NOT NULL,  -- 1 once a refresh has not moved refresh_expires_at
     PRIMARY KEY (connection, account)
 ) STRICT;
 
@@ -53,6 +55,7 @@ CREATE TABLE refreshes (
     started_at  TEXT NOT NULL,
     tries       INTEGER NOT NULL,
     tried_at    TEXT NOT NULL,            -- when the last try was about to be sent
+    counts_until TEXT,                    -- until when its tries count against a limit of the server
     doubt_at    TEXT,                     -- since when the refresh token may be spent
     ended_at    TEXT,
     outcome     TEXT,                     -- committed, not_sent, too_early, transient, configuration,

@@ -24,17 +24,22 @@ pub(super) async fn connections(
     Ok(exit(&report))
 }
 
-/// Someone must sign in, or something must be changed, or all is well.
+/// Someone must sign in, or something must be changed, or is not settled, or all is well.
 fn exit(report: &Report) -> Exit {
-    let state = |connection: &ConnectionStatus| connection.state == State::ClientRejected.as_str();
+    let in_state =
+        |state: State| move |connection: &ConnectionStatus| connection.state == state.as_str();
     let mut unwell = report
         .connections
         .iter()
         .filter(|connection| !connection.well);
-    match (unwell.clone().all(state), unwell.next()) {
-        (_, None) => Exit::Done,
-        (true, Some(_)) => Exit::Configuration,
-        (false, Some(_)) => Exit::Login,
+    if unwell.clone().next().is_none() {
+        Exit::Done
+    } else if unwell.clone().all(in_state(State::InDoubt)) {
+        Exit::Failed
+    } else if unwell.all(in_state(State::ClientRejected)) {
+        Exit::Configuration
+    } else {
+        Exit::Login
     }
 }
 
@@ -72,7 +77,7 @@ pub(super) fn show(report: &Report) {
     print::table(&heading, rows.collect(), &[]);
     for connection in &report.connections {
         for notice in &connection.notices {
-            print::line(&format!("{}: {notice}", connection.connection));
+            print::line(&format!("{}: {notice}", connection.title()));
         }
     }
     for connection in report

@@ -152,6 +152,10 @@ pub struct OAuth {
     pub retry_in_doubt: RetryInDoubt,
     /// How long a refresh token lives unused, if the provider says so.
     pub refresh_token_idle: Option<Duration>,
+    /// How long a login lasts whatever is done, if the provider says so.
+    pub refresh_token_absolute: Option<Duration>,
+    /// How many token requests the provider allows.
+    pub refresh_limits: Vec<Budget>,
     /// The access token's life where the answer does not say.
     pub default_lifetime: Duration,
     /// Where this server's errors mean something else than RFC 6749 says; the first match counts.
@@ -323,6 +327,9 @@ pub enum RetryInDoubt {
     /// The access token is used until it ends, then it is tried again: for servers that revoke
     /// everything when a consumed refresh token is seen again.
     AfterExpiry,
+    /// It is never tried again: for servers that alarm people when they see it. The access token is
+    /// used until it ends, then somebody must sign in.
+    Never,
 }
 
 /// One way in which a server's error answers differ from the standard.

@@ -128,7 +128,15 @@ pub(super) static BASIC: Keys = Keys {
 /// When tokens are refreshed.
 pub(super) static REFRESH: Keys = keys(
     "`refresh`",
-    &["not_before", "target", "policy", "retry_in_doubt", "idle"],
+    &[
+        "not_before",
+        "target",
+        "policy",
+        "retry_in_doubt",
+        "idle",
+        "absolute",
+        "limits",
+    ],
 );
 /// One way in which a server's errors differ.
 pub(super) static ERROR_RULE: Keys = keys("an entry of `errors`", &["error", "contains", "means"]);

@@ -292,6 +292,10 @@ fn why_login(reason: Reason) -> &'static str {
         Reason::NoRefreshToken => {
             "its access token has ended, and the server gave no refresh token"
         }
+        Reason::AnswerLost => {
+            "the answer to its refresh was lost, and its server must not see the old refresh token \
+             again"
+        }
         Reason::RotationAnswerLost => {
             "the answer that brought its next refresh token was lost, and the old one was refused"
         }

@@ -164,15 +164,14 @@ impl Next<'_> {
             return self.back_off(Reason::ServerTrouble, None, Outcome::Lost);
         }
         let is_first = !self.view.in_doubt;
-        let rests = self.view.oauth.retry_in_doubt == RetryInDoubt::AfterExpiry;
-        let next_at = if is_first && rests && self.view.is_usable() {
+        let next_at = match self.view.oauth.retry_in_doubt {
             // The end of the access token holds it back, and nothing else need.
-            None
-        } else {
-            Some(after(
+            RetryInDoubt::AfterExpiry if is_first && self.view.is_usable() => None,
+            RetryInDoubt::Never => None,
+            RetryInDoubt::AfterExpiry | RetryInDoubt::AtOnce => Some(after(
                 self.view.now,
                 ladder(self.view.account, self.failures),
-            ))
+            )),
         };
         let standing = self.standing(State::InDoubt, Reason::AnswerLost);
         Settled {
@@ -254,9 +253,7 @@ impl Next<'_> {
 mod tests {
     use super::*;
     use crate::config::{Account, Name, OAuth};
-    use crate::oauth::testing::oauth;
-    use crate::oauth::vault::Credential;
-    use crate::secret::Secret;
+    use crate::oauth::testing::{credential, oauth};
     use jiff::Timestamp;
 
     const DIGEST: [u8; seal::KEY] = [7; seal::KEY];
@@ -277,22 +274,14 @@ mod tests {
     /// Settles `ending` for a connection whose access token ends in 15 s.
     fn settled(oauth: &OAuth, before: &Standing, in_doubt: bool, ending: &Ending) -> Settled {
         let account = Account::of(&Name::parse("exact").unwrap());
-        let credential = Credential {
-            generation: 1,
-            access_token: Secret::from("a"),
-            has_refresh_token: true,
-            issued_at: now(),
-            expires_at: Some(after(now(), Duration::from_secs(15))),
-            refresh_expires_at: None,
-            rotates: true,
-            scope: None,
-        };
+        let credential = credential(now(), Some(15));
         let view = View {
             account: &account,
             oauth,
             credential: Some(&credential),
             standing: before,
             in_doubt,
+            quota_at: None,
             now: now(),
         };
         settle(&view, ending, DIGEST)

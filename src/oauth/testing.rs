@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
+use super::vault::Credential;
 use crate::clock::{self, Clock, SimClock, Sleep};
 use crate::config::{
     BodyFormat, ClientAuth, Endpoints, Grant, OAuth, RefreshPolicy, RefreshWindow, RetryInDoubt,
@@ -47,8 +48,26 @@ pub(super) fn oauth(token_url: &str) -> OAuth {
         policy: RefreshPolicy::Ahead,
         retry_in_doubt: RetryInDoubt::AtOnce,
         refresh_token_idle: None,
+        refresh_token_absolute: None,
+        refresh_limits: Vec::new(),
         default_lifetime: Duration::from_secs(3600),
         errors: Vec::new(),
+    }
+}
+
+/// A credential from a login at `issued_at`, whose access token lives for `life` seconds.
+pub(super) fn credential(issued_at: Timestamp, life: Option<u64>) -> Credential {
+    Credential {
+        generation: 1,
+        access_token: Secret::from("a"),
+        has_refresh_token: true,
+        issued_at,
+        expires_at: life.map(|life| clock::after(issued_at, Duration::from_secs(life))),
+        refresh_expires_at: None,
+        rotates: true,
+        scope: None,
+        signed_in_at: issued_at,
+        login_is_finite: false,
     }
 }
 

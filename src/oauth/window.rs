@@ -54,6 +54,8 @@ pub(super) struct View<'a> {
     pub standing: &'a Standing,
     /// True while the refresh token may be spent.
     pub in_doubt: bool,
+    /// When the client may send another token request, if it has used up what it may send now.
+    pub quota_at: Option<Timestamp>,
     pub now: Timestamp,
 }
 
@@ -109,7 +111,9 @@ impl View<'_> {
         let can_renew = self
             .credential
             .is_some_and(|credential| credential.has_refresh_token);
-        if self.standing.state == State::NeedsLogin || (!is_unattended && !can_renew) {
+        // The old refresh token must not be seen again, and there is no other.
+        let is_spent = self.in_doubt && self.oauth.retry_in_doubt == RetryInDoubt::Never;
+        if self.standing.state == State::NeedsLogin || (!is_unattended && !can_renew) || is_spent {
             return None;
         }
         let mut allowed_at = Timestamp::MIN;
@@ -127,6 +131,7 @@ impl View<'_> {
         if let Some(ends) = self.held_until().filter(|_| !refused) {
             allowed_at = allowed_at.max(ends);
         }
+        allowed_at = allowed_at.max(self.quota_at.unwrap_or(Timestamp::MIN));
         Some(allowed_at)
     }
 
@@ -243,7 +248,6 @@ mod tests {
     use super::*;
     use crate::config::{Name, RefreshWindow};
     use crate::oauth::testing::oauth;
-    use crate::secret::Secret;
 
     const START: i64 = 1_740_895_200;
 
@@ -256,16 +260,7 @@ mod tests {
     }
 
     fn credential(life: Option<u64>) -> Credential {
-        Credential {
-            generation: 1,
-            access_token: Secret::from("a"),
-            has_refresh_token: true,
-            issued_at: at(0),
-            expires_at: life.map(|life| after(at(0), Duration::from_secs(life))),
-            refresh_expires_at: None,
-            rotates: true,
-            scope: None,
-        }
+        crate::oauth::testing::credential(at(0), life)
     }
 
     fn exact() -> OAuth {
@@ -295,6 +290,7 @@ mod tests {
             credential: Some(credential),
             standing: &standing,
             in_doubt: false,
+            quota_at: None,
             now: at(second),
         })
     }
@@ -386,6 +382,7 @@ mod tests {
                 credential: Some(&credential),
                 standing: &standing,
                 in_doubt: true,
+                quota_at: None,
                 now: at(590),
             };
             seconds(view.allowed_at(refused))

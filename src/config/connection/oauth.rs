@@ -122,6 +122,8 @@ pub(super) fn read(
         policy: refresh.policy,
         retry_in_doubt: refresh.retry_in_doubt,
         refresh_token_idle: refresh.idle,
+        refresh_token_absolute: refresh.absolute,
+        refresh_limits: refresh.limits,
         default_lifetime: table.or("default_lifetime", LIFETIME, |item| item.duration(LIVES)),
         errors: table
             .get("errors")

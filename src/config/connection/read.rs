@@ -263,7 +263,8 @@ pub(in crate::config) fn time_zone(item: &Item<'_>) -> Option<TimeZone> {
     }
 }
 
-fn budgets(item: &Item<'_>) -> Vec<Budget> {
+/// Reads how many calls may be made in how long.
+pub(super) fn budgets(item: &Item<'_>) -> Vec<Budget> {
     let expected = "an array such as [{ calls = 60, per = \"1m\" }]";
     let budget = |item: Item<'_>| {
         let table = item.table(&keys::LIMIT, format!("{}: `limits`", item.what))?;

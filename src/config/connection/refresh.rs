@@ -3,13 +3,18 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{ErrorRule, Meaning, RefreshPolicy, RefreshWindow, RetryInDoubt};
+use super::read::budgets;
+use super::{Budget, ErrorRule, Meaning, RefreshPolicy, RefreshWindow, RetryInDoubt};
 use crate::config::keys;
 use crate::config::reader::{Item, Table};
 
 /// What a moment in an access token's life may be: tokens of a year exist.
 pub(super) const LIVES: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(366 * 86_400);
+
+/// What the whole life of a login may be.
+const LOGINS: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(10 * 366 * 86_400);
 
 /// When and how a connection's tokens are refreshed.
 #[derive(Debug)]
@@ -18,6 +23,8 @@ pub(super) struct Refresh {
     pub(super) policy: RefreshPolicy,
     pub(super) retry_in_doubt: RetryInDoubt,
     pub(super) idle: Option<Duration>,
+    pub(super) absolute: Option<Duration>,
+    pub(super) limits: Vec<Budget>,
 }
 
 /// Reads `refresh` of a connection.
@@ -31,6 +38,8 @@ pub(super) fn read(connection: &Table<'_>) -> Refresh {
             policy: RefreshPolicy::Ahead,
             retry_in_doubt: RetryInDoubt::AtOnce,
             idle: None,
+            absolute: None,
+            limits: Vec::new(),
         };
     };
     let life = |key: &str| table.get(key).and_then(|item| item.duration(LIVES));
@@ -57,9 +66,15 @@ pub(super) fn read(connection: &Table<'_>) -> Refresh {
             item.choice(&[
                 ("at_once", RetryInDoubt::AtOnce),
                 ("after_expiry", RetryInDoubt::AfterExpiry),
+                ("never", RetryInDoubt::Never),
             ])
         }),
         idle: life("idle"),
+        absolute: table.get("absolute").and_then(|item| item.duration(LOGINS)),
+        limits: table
+            .get("limits")
+            .map(|item| budgets(&item))
+            .unwrap_or_default(),
     }
 }
 

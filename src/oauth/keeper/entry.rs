@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::config::{Account, Auth, OAuth, SecretError, SecretSource};
+use crate::oauth::quota::Quota;
 use crate::oauth::secrets::{Secrets, Unusable};
 use crate::oauth::standing::{Reason, Standing, State};
 use crate::oauth::vault::{Attempt, Credential, Vault};
 use crate::oauth::window::View;
-use crate::oauth::{AccessToken, Error, Health};
+use crate::oauth::{AccessToken, Error, Health, health};
 use crate::seal;
 use crate::secret::Secret;
 
@@ -21,9 +22,16 @@ pub(super) struct Client {
     pub(super) digest: [u8; seal::KEY],
     /// What its secrets may be sealed in.
     pub(super) vault: Vault,
+    /// The token requests that count against a limit of the server.
+    pub(super) quota: Mutex<Quota>,
 }
 
 impl Client {
+    pub(super) fn quota(&self) -> MutexGuard<'_, Quota> {
+        // No change to it can break off half-way, so it is whole even after a panic.
+        self.quota.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn oauth(&self) -> Option<&OAuth> {
         match &self.auth {
             Auth::OAuth(oauth) => Some(oauth),
@@ -139,6 +147,7 @@ impl Entry {
             credential: live.credential.as_ref(),
             standing: &live.standing,
             in_doubt: live.doubt.is_some(),
+            quota_at: self.client.quota().free_at(now),
             now,
         }
     }
@@ -197,26 +206,15 @@ impl Entry {
     pub(super) fn health(&self, oauth: &OAuth, now: Timestamp) -> Health {
         let live = self.live();
         let view = self.view(oauth, &live, now);
-        let credential = live.credential.as_ref();
-        let is_flying = live.under_way().is_some();
-        Health {
-            connection: self.account.connection.clone(),
-            account: self.account.name.clone(),
-            state: if is_flying {
-                State::Refreshing
-            } else {
-                live.standing.state
-            },
-            reason: live.standing.reason,
-            detail: live.standing.detail.clone(),
-            since: live.standing.since,
-            next_at: live.standing.next_at.filter(|at| *at > now),
-            generation: credential.map_or(0, |credential| credential.generation),
-            expires_at: credential.and_then(|credential| credential.expires_at),
-            refresh_expires_at: credential.and_then(|credential| credential.refresh_expires_at),
-            next_refresh_at: view.due_at(None).map(|at| at.max(now)),
-            scope: credential.and_then(|credential| credential.scope.clone()),
-            notices: Vec::new(),
+        let mut health = health::of(&view, live.under_way().is_some());
+        drop(live);
+        if health.state == State::Ok
+            && let Err(error) = self.secrets(oauth)
+        {
+            health.state = State::NeedsAttention;
+            health.reason = Some(Reason::SecretMissing);
+            health.detail = Some(crate::remedy::told(&error));
         }
+        health
     }
 }

@@ -155,6 +155,7 @@ impl Inner {
         match oauth.retry_in_doubt {
             // What can be had again is not in doubt.
             _ if oauth.grant.is_unattended() => &[],
+            RetryInDoubt::Never => &[],
             RetryInDoubt::AtOnce => &AT_ONCE,
             // The chain may die by the next try, and the access token with it.
             RetryInDoubt::AfterExpiry if is_usable => &[],
@@ -258,6 +259,7 @@ impl Inner {
     ) -> Result<Attempt, vault::Error> {
         let at = self.clock.now();
         let account = entry.account.clone();
+        let counts_until = entry.client.quota().counts_until(at);
         self.vault
             .begin(Intent {
                 account,
@@ -265,6 +267,7 @@ impl Inner {
                 generation,
                 fingerprint,
                 at,
+                counts_until,
             })
             .await
     }
@@ -278,6 +281,7 @@ impl Inner {
     ) -> Landing {
         points::reach(&entry.account.connection, Point::Intent).await;
         let sent_at = self.clock.now();
+        entry.client.quota().count(sent_at);
         let request = match question.request(sent_at) {
             Ok(request) => request,
             Err(error) => return Landing::Empty(Ending::NotSent(error.to_string())),

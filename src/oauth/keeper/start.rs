@@ -17,6 +17,7 @@ use crate::config::{Account, Auth, Connection, Name, OAuth};
 use crate::http;
 use crate::oauth::Error;
 use crate::oauth::grant::{self, Reading};
+use crate::oauth::quota::Quota;
 use crate::oauth::secrets::Secrets;
 use crate::oauth::standing::{Reason, Standing, State, without_credential};
 use crate::oauth::vault::{self, Attempt, Credential, Kind, Outcome, Vault};
@@ -37,7 +38,7 @@ pub(super) async fn open(
     let mut servers = BTreeMap::new();
     let mut known = BTreeMap::new();
     for (name, connection) in connections {
-        let client = Arc::new(client(&vault, &connection.auth));
+        let client = Arc::new(client(&vault, connection, now).await?);
         if let Some(oauth) = client.oauth() {
             let origin = oauth.authority().origin().ascii_serialization();
             servers
@@ -87,15 +88,27 @@ pub(super) fn unreadable(error: &vault::Error, at: Timestamp) -> Standing {
     }
 }
 
-fn client(vault: &Vault, auth: &Auth) -> Client {
-    Client {
-        auth: auth.clone(),
-        digest: match auth {
-            Auth::OAuth(oauth) => digest(vault, oauth),
-            Auth::None | Auth::Token(_) | Auth::Basic(_) => [0; seal::KEY],
-        },
+async fn client(vault: &Vault, connection: &Connection, now: Timestamp) -> Result<Client, Error> {
+    let auth = connection.auth.clone();
+    let (digest, quota) = match &auth {
+        Auth::OAuth(oauth) => {
+            let limits = &oauth.refresh_limits;
+            let sent = match limits.is_empty() {
+                true => Vec::new(),
+                false => vault.counted(&connection.name, now).await?,
+            };
+            (digest(vault, oauth), Quota::new(limits, sent))
+        }
+        Auth::None | Auth::Token(_) | Auth::Basic(_) => {
+            ([0; seal::KEY], Quota::new(&[], Vec::new()))
+        }
+    };
+    Ok(Client {
+        auth,
+        digest,
         vault: vault.clone(),
-    }
+        quota: Mutex::new(quota),
+    })
 }
 
 async fn entry(

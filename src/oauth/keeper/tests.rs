@@ -1,6 +1,7 @@
 //! The refresh protocol against a server that rotates, loses answers and refuses.
 
 mod doubts;
+mod limits;
 mod refresh;
 mod refusals;
 mod secrecy;
@@ -148,6 +149,12 @@ impl House {
             .count()
     }
 
+    /// Returns the instant `days` after the beginning, minus an hour.
+    fn clock_at(days: i64) -> Timestamp {
+        let start: Timestamp = "2025-03-02T05:00:00Z".parse().unwrap();
+        start + jiff::SignedDuration::from_hours(days * 24)
+    }
+
     fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
@@ -162,6 +169,7 @@ impl House {
             generation: None,
             fingerprint: None,
             at,
+            counts_until: None,
         };
         let attempt = vault.begin(intent).await.unwrap();
         (vault, attempt)

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::data_keys::{self, Holder};
 use super::{Error, Keys, Vault, states, unreadable};
-use crate::config::Account;
+use crate::config::{Account, Name};
 use crate::oauth::rescue::Rescue;
 use crate::oauth::standing::Standing;
 use crate::seal::{self, DataKey, Place};
@@ -103,6 +103,8 @@ pub(in crate::oauth) struct Intent {
     /// A digest of the refresh token to be spent.
     pub fingerprint: Option<[u8; seal::KEY]>,
     pub at: Timestamp,
+    /// Until when it counts against a limit of the server, if there is one.
+    pub counts_until: Option<Timestamp>,
 }
 
 /// An exchange that is written down.
@@ -219,6 +221,35 @@ impl Vault {
             })
             .await?;
         self.discard(attempt.id).await
+    }
+
+    /// Returns when the token requests of `connection` were sent that count against a limit at `now`.
+    pub(in crate::oauth) async fn counted(
+        &self,
+        connection: &Name,
+        now: Timestamp,
+    ) -> Result<Vec<Timestamp>, Error> {
+        let connection = connection.clone();
+        self.store
+            .read(move |conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT tried_at, tries FROM refreshes
+                     WHERE connection = ?1 AND counts_until >= ?2 ORDER BY tried_at",
+                )?;
+                let mut rows = statement.query([connection.as_str(), &now.to_string()])?;
+                let mut sent = Vec::new();
+                while let Some(row) = rows.next()? {
+                    let tried_at: String = row.get(0)?;
+                    let tries: u32 = row.get(1)?;
+                    let tried_at: Timestamp = tried_at
+                        .parse()
+                        .map_err(|_| unreadable(&Account::of(&connection), "attempt"))?;
+                    // Earlier tries are taken to be as late as the last: rather too many count.
+                    sent.extend((0..tries).map(|_| tried_at));
+                }
+                Ok(sent)
+            })
+            .await
     }
 
     /// Returns the attempts of `account` that no definite answer has closed, oldest first.
@@ -343,8 +374,8 @@ impl Keys {
         };
         tx.prepare_cached(
             "INSERT INTO refreshes (connection, account, kind, generation, data_key, fingerprint,
-                 started_at, tries, tried_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?7)",
+                 started_at, tries, tried_at, counts_until)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?7, ?8)",
         )?
         .execute(params![
             connection,
@@ -354,10 +385,14 @@ impl Keys {
             key.id(),
             intent.fingerprint,
             intent.at.to_string(),
+            intent.counts_until.map(|at| at.to_string()),
         ])?;
         let id = tx.last_insert_rowid();
-        tx.prepare_cached("DELETE FROM refreshes WHERE ended_at IS NOT NULL AND attempt < ?1")?
-            .execute([id - i64::from(KEPT)])?;
+        tx.prepare_cached(
+            "DELETE FROM refreshes WHERE ended_at IS NOT NULL AND attempt < ?1
+               AND (counts_until IS NULL OR counts_until < ?2)",
+        )?
+        .execute(params![id - i64::from(KEPT), intent.at.to_string()])?;
         Ok(Attempt {
             id,
             account: intent.account,

@@ -1,5 +1,7 @@
 //! The tokens of each account.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -11,6 +13,9 @@ use crate::oauth::grant::Tokens;
 use crate::seal::{DataKey, Place};
 use crate::secret::{ExposeSecret, Secret};
 use crate::store::Tx;
+
+/// Two instants this close say the same: servers count lives in whole seconds, and answer late.
+const SAME_MOMENT: Duration = Duration::from_secs(60);
 
 /// A credential in use.
 #[derive(Debug, Clone)]
@@ -25,6 +30,10 @@ pub(in crate::oauth) struct Credential {
     /// True once a refresh has brought a new refresh token.
     pub rotates: bool,
     pub scope: Option<String>,
+    /// When the person signed in who granted this access.
+    pub signed_in_at: Timestamp,
+    /// True once a refresh has been seen not to move the end of the refresh token.
+    pub login_is_finite: bool,
 }
 
 impl Keys {
@@ -54,16 +63,8 @@ impl Keys {
         };
         let generation = row.generation.cast_unsigned();
         let key = self.data_key(conn, Holder::Account(account), data_key)?;
-        Ok(Some(Credential {
-            generation,
-            access_token: self.unseal(&key, account, "access_token", generation, &sealed)?,
-            has_refresh_token: row.has_refresh_token,
-            issued_at: row.issued_at()?,
-            expires_at: row.expires_at()?,
-            refresh_expires_at: row.refresh_expires_at()?,
-            rotates: row.rotates,
-            scope: row.scope,
-        }))
+        let access_token = self.unseal(&key, account, "access_token", generation, &sealed)?;
+        row.credential(access_token).map(Some)
     }
 
     pub(super) fn refresh_token(
@@ -138,6 +139,14 @@ impl Keys {
             (None, false, Some(row)) => row.refresh_expires_at()?,
             (None, _, _) => None,
         };
+        let login_is_finite = match &before {
+            Some(row) => row.login_is_finite || row.is_not_moved_by(attempt, refresh_ends)?,
+            None => false,
+        };
+        let signed_in_at = match &before {
+            Some(row) => row.signed_in_at()?,
+            None => attempt.tried_at,
+        };
         let credential = Credential {
             generation: attempt.generation + 1,
             access_token: tokens.access_token,
@@ -147,6 +156,8 @@ impl Keys {
             refresh_expires_at: refresh_ends,
             rotates: before.as_ref().is_some_and(|row| row.rotates || has_new),
             scope: tokens.scope.or(before.and_then(|row| row.scope)),
+            signed_in_at,
+            login_is_finite,
         };
         self.write(tx, attempt, &credential, refresh_token.as_ref())?;
         Ok(credential)
@@ -173,8 +184,9 @@ impl Keys {
             .transpose()?;
         tx.prepare_cached(
             "INSERT OR REPLACE INTO credentials (connection, account, generation, data_key,
-                 access_token, refresh_token, issued_at, expires_at, refresh_expires_at, rotates, scope)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 access_token, refresh_token, issued_at, expires_at, refresh_expires_at, rotates, scope,
+                 signed_in_at, login_is_finite)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute(params![
             connection,
@@ -188,6 +200,8 @@ impl Keys {
             credential.refresh_expires_at.map(|at| at.to_string()),
             credential.rotates,
             credential.scope,
+            credential.signed_in_at.to_string(),
+            credential.login_is_finite,
         ])?;
         Ok(())
     }
@@ -203,9 +217,42 @@ struct Row {
     refresh_expires_at: Option<String>,
     rotates: bool,
     scope: Option<String>,
+    signed_in_at: String,
+    login_is_finite: bool,
 }
 
 impl Row {
+    /// Joins the clear part with the access token.
+    fn credential(self, access_token: Secret) -> Result<Credential, Error> {
+        Ok(Credential {
+            generation: self.generation.cast_unsigned(),
+            access_token,
+            has_refresh_token: self.has_refresh_token,
+            issued_at: self.issued_at()?,
+            expires_at: self.expires_at()?,
+            refresh_expires_at: self.refresh_expires_at()?,
+            rotates: self.rotates,
+            signed_in_at: self.signed_in_at()?,
+            login_is_finite: self.login_is_finite,
+            scope: self.scope,
+        })
+    }
+
+    fn signed_in_at(&self) -> Result<Timestamp, Error> {
+        self.instant(Some(&self.signed_in_at))?
+            .ok_or_else(|| unreadable(&self.account, "date"))
+    }
+
+    /// Returns true if a refresh that came long enough after the last one left the refresh token's
+    /// end where it was, so that no use keeps it alive.
+    fn is_not_moved_by(&self, attempt: &Attempt, ends: Option<Timestamp>) -> Result<bool, Error> {
+        let (Some(before), Some(ends)) = (self.refresh_expires_at()?, ends) else {
+            return Ok(false);
+        };
+        let is_apart = clock::after(self.issued_at()?, SAME_MOMENT * 2) < attempt.tried_at;
+        Ok(is_apart && ends <= clock::after(before, SAME_MOMENT))
+    }
+
     fn issued_at(&self) -> Result<Timestamp, Error> {
         self.instant(Some(&self.issued_at))?
             .ok_or_else(|| unreadable(&self.account, "date"))
@@ -225,11 +272,17 @@ impl Row {
     }
 }
 
+/// Returns what is known of a credential without the key: its access token is empty.
+pub(super) fn unsealed(conn: &Connection, account: &Account) -> Result<Option<Credential>, Error> {
+    let row = clear(conn, account)?.map(|(_, _, row)| row);
+    row.map(|row| row.credential(Secret::from(""))).transpose()
+}
+
 /// Returns the data key, the sealed access token and the clear part of a credential.
 fn clear(conn: &Connection, account: &Account) -> Result<Option<(u32, Vec<u8>, Row)>, Error> {
     let mut statement = conn.prepare_cached(
         "SELECT generation, data_key, access_token, refresh_token IS NOT NULL, issued_at,
-                expires_at, refresh_expires_at, rotates, scope
+                expires_at, refresh_expires_at, rotates, scope, signed_in_at, login_is_finite
          FROM credentials WHERE connection = ?1 AND account = ?2",
     )?;
     let row = statement.query_row(account.row(), |row| {
@@ -242,6 +295,8 @@ fn clear(conn: &Connection, account: &Account) -> Result<Option<(u32, Vec<u8>, R
             refresh_expires_at: row.get(6)?,
             rotates: row.get(7)?,
             scope: row.get(8)?,
+            signed_in_at: row.get(9)?,
+            login_is_finite: row.get(10)?,
         };
         Ok((row.get(1)?, row.get(2)?, clear))
     });

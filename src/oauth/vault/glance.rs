@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use super::{Error, states};
+use super::{Error, credentials, states};
 use crate::config::{self, Account, Auth, Name, OAuth};
-use crate::oauth::Health;
 use crate::oauth::standing::{Reason, Standing, State, shown, without_credential};
+use crate::oauth::window::View;
+use crate::oauth::{Health, health};
 use crate::store;
 
 /// Returns how every connection that signs in stands, where nobody owns the vault.
@@ -41,10 +42,7 @@ pub fn glance(
             .chain(accounts)
             .map(|account| match &conn {
                 Some(conn) => seen(conn, account, oauth, now),
-                None => {
-                    let standing = without_credential(Some(oauth), Reason::NeverSignedIn, now);
-                    Ok(health(account, standing, None))
-                }
+                None => Ok(unseen(account, oauth, now)),
             });
         all.extend(shown(healths.collect::<Result<_, _>>()?));
     }
@@ -58,44 +56,37 @@ fn named(conn: &Connection, vault: &Path) -> Result<Vec<Account>, Error> {
     Ok(accounts)
 }
 
-/// What stands unsealed beside a credential.
-struct Beside {
-    generation: u64,
-    expires_at: Option<String>,
-    refresh_expires_at: Option<String>,
-    scope: Option<String>,
-}
-
 fn seen(
     conn: &Connection,
     account: &Account,
     oauth: &OAuth,
     now: Timestamp,
 ) -> Result<Health, Error> {
-    let known = conn.query_row(
-        "SELECT generation, expires_at, refresh_expires_at, scope
-         FROM credentials WHERE connection = ?1 AND account = ?2",
-        account.row(),
-        |row| {
-            Ok(Beside {
-                generation: row.get::<_, i64>(0)?.unsigned_abs(),
-                expires_at: row.get(1)?,
-                refresh_expires_at: row.get(2)?,
-                scope: row.get(3)?,
-            })
-        },
-    );
-    let beside = known.optional().map_err(store::Error::from)?;
+    let credential = credentials::unsealed(conn, account)?;
     let standing = states::read(conn, account)?;
-    let mut standing = standing.unwrap_or_else(|| match &beside {
+    let mut standing = standing.unwrap_or_else(|| match &credential {
         Some(_) => Standing::ok(now),
         None => without_credential(Some(oauth), Reason::NeverSignedIn, now),
     });
-    if is_left_open(conn, account)? && standing.state == State::Ok {
+    let in_doubt = is_left_open(conn, account)?;
+    if in_doubt && standing.state == State::Ok {
         standing.state = State::InDoubt;
         standing.reason = Some(Reason::AnswerLost);
     }
-    Ok(health(account, standing, beside))
+    let view = View {
+        account,
+        oauth,
+        credential: credential.as_ref(),
+        standing: &standing,
+        in_doubt,
+        quota_at: None,
+        now,
+    };
+    Ok(Health {
+        // Nobody is there who would refresh.
+        next_refresh_at: None,
+        ..health::of(&view, false)
+    })
 }
 
 /// True if a refresh was begun and nobody has written down how it ended.
@@ -109,30 +100,16 @@ fn is_left_open(conn: &Connection, account: &Account) -> Result<bool, Error> {
     Ok(open.map_err(store::Error::from)?)
 }
 
-fn health(account: &Account, standing: Standing, beside: Option<Beside>) -> Health {
-    let moment = |text: Option<String>| text.and_then(|text| text.parse().ok());
-    let (generation, expires_at, refresh_expires_at, scope) = match beside {
-        Some(beside) => (
-            beside.generation,
-            moment(beside.expires_at),
-            moment(beside.refresh_expires_at),
-            beside.scope,
-        ),
-        None => (0, None, None, None),
+/// How an account stands where no vault was ever made.
+fn unseen(account: &Account, oauth: &OAuth, now: Timestamp) -> Health {
+    let view = View {
+        account,
+        oauth,
+        credential: None,
+        standing: &without_credential(Some(oauth), Reason::NeverSignedIn, now),
+        in_doubt: false,
+        quota_at: None,
+        now,
     };
-    Health {
-        connection: account.connection.clone(),
-        account: account.name.clone(),
-        state: standing.state,
-        reason: standing.reason,
-        detail: standing.detail,
-        since: standing.since,
-        next_at: standing.next_at,
-        generation,
-        expires_at,
-        refresh_expires_at,
-        next_refresh_at: None,
-        scope,
-        notices: Vec::new(),
-    }
+    health::of(&view, false)
 }

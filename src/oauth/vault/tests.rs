@@ -45,6 +45,7 @@ async fn begin(vault: &Vault, kind: Kind, generation: Option<u64>) -> Attempt {
         generation,
         fingerprint: None,
         at: now(),
+        counts_until: None,
     };
     vault.begin(intent).await.unwrap()
 }
@@ -150,6 +151,7 @@ async fn a_loser_overwrites_nothing() {
         generation: Some(1),
         fingerprint: None,
         at: now(),
+        counts_until: None,
     };
     assert!(matches!(
         vault.begin(intent).await.err().unwrap(),
