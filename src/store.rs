@@ -5,10 +5,10 @@
 //! read-only connection. What happens inside either is plain synchronous code, and no transaction
 //! can span a network call.
 
+mod file;
+
 use std::any::Any;
-use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -89,6 +89,14 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Something else stands where the file should.
+    #[error("`{}` is {what}, not a file of its own", path.display())]
+    NotAFile {
+        /// The database file, or one beside it.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// The file was made by a newer tidegate.
     #[error(
         "`{}` has schema {found}, and this tidegate knows up to {known}: it was made by a newer version",
@@ -158,6 +166,7 @@ impl Error {
             Self::Full | Self::Busy | Self::Closed => Remedy::Wait,
             Self::At { problem, .. } => problem.remedy(),
             Self::Open { .. }
+            | Self::NotAFile { .. }
             | Self::Newer { .. }
             | Self::Missing { .. }
             | Self::Foreign { .. }
@@ -177,6 +186,10 @@ impl Error {
             Self::Newer { .. } => {
                 Some("install the version that made it, or a newer one; nothing was changed")
             }
+            Self::NotAFile { .. } => Some(
+                "links are not followed; put the file itself there, or set `database` or `state_dir` \
+                 to where it is",
+            ),
             Self::Missing { .. } => Some("the first run makes it: `tidegate --run-now`"),
             Self::Foreign { .. } => Some("it was not touched; check `database` and `state_dir`"),
             Self::Damaged(_) => {
@@ -195,6 +208,7 @@ impl Error {
         let path = path.to_owned();
         match self {
             named @ (Self::Open { .. }
+            | Self::NotAFile { .. }
             | Self::Newer { .. }
             | Self::Missing { .. }
             | Self::At { .. }
@@ -421,17 +435,7 @@ fn connect_reader(path: &Path) -> Result<Connection, Error> {
 }
 
 fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Error> {
-    // Made by us rather than by SQLite, so that it never exists with a wider mode.
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(schema.mode)
-        .open(path)
-        .map_err(|source| Error::Open {
-            path: path.to_owned(),
-            source,
-        })?;
+    file::prepare(path, schema)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     harden(&connection)?;

@@ -6,7 +6,7 @@
 //! removed once the answer stands in the vault.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,6 +24,8 @@ const RESERVED: &str = "rescue";
 const SET_ASIDE: &str = "kept";
 /// How long an answer that nobody could read is kept for a person to look into.
 const KEEP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// What another name leads to is not ours to write or to believe.
+const NOT_THROUGH_LINKS: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 /// The length of the record that follows, big-endian; zero while there is none.
 const PREFIX: usize = 4;
 /// What one file holds at most.
@@ -43,6 +45,10 @@ impl Rescue {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
+        if !fs::symlink_metadata(&directory)?.is_dir() {
+            let message = format!("`{}` is not a directory of its own", directory.display());
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, message));
+        }
         Ok(Self { directory })
     }
 
@@ -60,6 +66,7 @@ impl Rescue {
                 .create(true)
                 .truncate(true)
                 .mode(0o600)
+                .custom_flags(NOT_THROUGH_LINKS)
                 .open(&path)?;
             file.write_all(&vec![0; RESERVE])?;
             file.sync_all()?;
@@ -85,6 +92,7 @@ impl Rescue {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            .custom_flags(NOT_THROUGH_LINKS)
             .open(path)?;
         file.write_all_at(&content, 0)?;
         file.sync_data()
@@ -92,9 +100,15 @@ impl Rescue {
 
     /// Returns the sealed answer of `attempt`, if one was kept.
     pub(super) fn read(&self, attempt: i64) -> io::Result<Option<Vec<u8>>> {
-        let content = match fs::read(self.path(attempt)) {
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(NOT_THROUGH_LINKS)
+            .open(self.path(attempt));
+        let mut content = Vec::new();
+        match opened {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            content => content?,
+            // A file of ours is no longer than this; what follows is none of our business.
+            file => file?.take(RESERVE as u64).read_to_end(&mut content)?,
         };
         let Some((length, rest)) = content.split_first_chunk::<PREFIX>() else {
             return Ok(None);

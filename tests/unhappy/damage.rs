@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use insta::assert_snapshot;
@@ -90,6 +90,61 @@ fn a_wrong_key_is_told_from_a_damaged_vault() {
     error: the key does not open the vault `HOUSE/tidegate-state/vault.db`: it was sealed with another one
     hint: bring back the key it was sealed with; without it, move the vault away and sign in again everywhere
     ");
+}
+
+#[test]
+fn databases_behind_symbolic_links_are_refused() {
+    for file in [VAULT, DATA, "tidegate-state/vault.db-wal"] {
+        let aside = "aside.db";
+        let block = refused(
+            |exact| {
+                fs::rename(exact.house.path(file), exact.house.path(aside)).unwrap();
+                symlink(exact.house.path(aside), exact.house.path(file)).unwrap();
+            },
+            |exact| fs::rename(exact.house.path(aside), exact.house.path(file)).unwrap(),
+        );
+        let told = format!("error: `HOUSE/{file}` is a symbolic link, not a file of its own\n");
+        assert!(block.contains(&told), "{block}");
+        assert!(block.contains("\nhint: links are not followed"), "{block}");
+    }
+}
+
+#[test]
+fn a_rescue_directory_behind_a_symbolic_link_is_refused() {
+    let (file, aside) = ("tidegate-state/rescue", "aside");
+    let block = refused(
+        |exact| {
+            fs::rename(exact.house.path(file), exact.house.path(aside)).unwrap();
+            symlink(exact.house.path(aside), exact.house.path(file)).unwrap();
+        },
+        |exact| {
+            fs::remove_file(exact.house.path(file)).unwrap();
+            fs::rename(exact.house.path(aside), exact.house.path(file)).unwrap();
+        },
+    );
+    assert!(
+        block.contains("rescue` is not a directory of its own"),
+        "{block}"
+    );
+}
+
+#[test]
+fn a_vault_that_others_can_read_is_closed_to_them() {
+    let exact = lived_in();
+    let files = ["", "-wal", "-shm"].map(|ending| exact.house.path(&format!("{VAULT}{ending}")));
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for file in &files {
+        fs::set_permissions(file, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let data = exact.house.path(DATA);
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_whole(&exact);
+    assert_eq!(files.each_ref().map(|file| mode(file)), [0o600; 3]);
+    assert_eq!(
+        mode(&data),
+        0o644,
+        "who may read the data is for its owner to say"
+    );
 }
 
 #[test]
