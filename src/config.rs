@@ -30,9 +30,9 @@ use std::time::Duration;
 pub use account::Account;
 pub use catalogue::{Access, Provider, Variable, Works, provider, providers};
 pub use connection::{
-    Auth, Basic, BodyFormat, Budget, ClientAuth, ClientKey, Connection, Endpoints, ErrorRule,
-    Grant, Issuer, Meaning, OAuth, Placement, RefreshPolicy, RefreshWindow, RetryInDoubt,
-    SigningAlgorithm,
+    Auth, Basic, BodyFormat, Budget, Call, ClientAuth, ClientKey, Connection, Endpoints, ErrorRule,
+    Grant, Issuer, Meaning, OAuth, Placement, RefreshPolicy, RefreshWindow, RetryInDoubt, Session,
+    SessionEnd, SigningAlgorithm, TokenAt,
 };
 pub use environment::Environment;
 pub use flow::{

@@ -18,6 +18,7 @@ mod points;
 mod quota;
 mod rescue;
 mod secrets;
+mod session;
 mod settle;
 mod standing;
 #[cfg(test)]

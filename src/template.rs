@@ -6,13 +6,15 @@
 //! the text around them, so [`Template::render_url`] encodes each as it is filled in.
 //!
 //! Besides minijinja's own there are filters for what sources want to be asked with: `date`,
-//! `epoch`, `epoch_ms` for moments, and `odata` for literals.
+//! `epoch`, `epoch_ms` for moments, `odata` for literals, and `base64` for what a login encodes.
 
 mod tags;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, fmt::strtime};
@@ -150,6 +152,7 @@ fn environment() -> Environment<'static> {
         Ok(instant(moment)?.as_millisecond())
     });
     environment.add_filter("odata", odata);
+    environment.add_filter("base64", |text: &str| BASE64.encode(text));
     environment
 }
 
@@ -276,6 +279,7 @@ mod tests {
                 "1774744200 1774744200000",
             ),
             ("{{ code | odata }}", "'O''Brien'"),
+            ("{{ (code ~ ':' ~ number) | base64 }}", "TydCcmllbjoxNw=="),
             (
                 "{{ number | odata }} {{ yes | odata }} {{ yes }}",
                 "17 true true",

@@ -7,6 +7,7 @@ mod oauth;
 mod placement;
 mod read;
 mod refresh;
+mod session;
 mod unattended;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use super::{Name, SecretSource};
 use crate::template::Template;
 
 pub use endpoints::{Endpoints, Issuer};
+pub use session::{Call, Session, SessionEnd, TokenAt};
 
 pub(in crate::config) use read::{Written, below, read, time_zone};
 
@@ -209,6 +211,8 @@ pub enum Grant {
     },
     /// A refresh token that was obtained elsewhere and brought in keeps the connection alive.
     RefreshToken,
+    /// A login of the source's own making, without OAuth. Its token is kept as an access token is.
+    Session(Box<Session>),
 }
 
 impl Grant {
@@ -220,7 +224,8 @@ impl Grant {
             Self::RefreshToken
             | Self::ClientCredentials
             | Self::Password { .. }
-            | Self::JwtBearer { .. } => false,
+            | Self::JwtBearer { .. }
+            | Self::Session(_) => false,
         }
     }
 
@@ -229,9 +234,19 @@ impl Grant {
     #[must_use]
     pub fn is_unattended(&self) -> bool {
         match self {
-            Self::ClientCredentials | Self::Password { .. } | Self::JwtBearer { .. } => true,
+            Self::ClientCredentials
+            | Self::Password { .. }
+            | Self::JwtBearer { .. }
+            | Self::Session(_) => true,
             Self::AuthorizationCode { .. } | Self::RefreshToken => false,
         }
+    }
+
+    /// Returns true if a password is sent: one that is refused must not be sent again, because
+    /// accounts are locked after a few tries.
+    #[must_use]
+    pub fn sends_password(&self) -> bool {
+        matches!(self, Self::Password { .. } | Self::Session(_))
     }
 }
 

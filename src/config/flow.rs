@@ -2,7 +2,7 @@
 
 pub(in crate::config) mod paging;
 pub(in crate::config) mod read;
-mod resource;
+pub(in crate::config) mod resource;
 mod table;
 mod when;
 

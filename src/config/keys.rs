@@ -56,6 +56,7 @@ const ENTRANCE: &[&str] = &[
     "token_scheme",
     "token_query",
     "basic",
+    "session",
 ];
 /// What only a connection with OAuth has.
 pub(super) const OAUTH: &[&str] = &[
@@ -124,6 +125,37 @@ const fn joined<const N: usize>(lists: [&[&'static str]; 3]) -> [&'static str; N
 pub(super) static BASIC: Keys = Keys {
     may_hold_secrets: true,
     ..keys("`basic`", &["username", "password"])
+};
+/// A login without OAuth.
+pub(super) static SESSION: Keys = Keys {
+    may_hold_secrets: true,
+    ..keys(
+        "`session`",
+        &[
+            "url",
+            "method",
+            "headers",
+            "json",
+            "form",
+            "secrets",
+            "token",
+            "token_header",
+            "token_cookie",
+            "expires_in",
+            "expires_at",
+            "unit",
+            "lifetime",
+            "refresh",
+        ],
+    )
+};
+/// What gives a login without OAuth longer life.
+pub(super) static SESSION_REFRESH: Keys = Keys {
+    may_hold_secrets: true,
+    ..keys(
+        "`refresh` of a `session`",
+        &["url", "method", "headers", "json", "form"],
+    )
 };
 /// When tokens are refreshed.
 pub(super) static REFRESH: Keys = keys(
@@ -239,11 +271,13 @@ pub(super) fn section_of(name: &str) -> Option<&'static str> {
 
 /// Every kind of table there is.
 #[cfg(test)]
-static ALL: [&Keys; 18] = [
+static ALL: [&Keys; 20] = [
     &ROOT,
     &VAULT,
     &CONNECTION,
     &BASIC,
+    &SESSION,
+    &SESSION_REFRESH,
     &REFRESH,
     &ERROR_RULE,
     &LIMIT,

@@ -18,7 +18,9 @@ const SECRET_WORDS: [&str; 10] = [
     "apikey",
 ];
 /// Unless it ends like a setting that is about a secret and holds none.
-const NO_SECRET: [&str; 6] = ["_url", "_body", "_params", "_header", "_scheme", "_query"];
+const NO_SECRET: [&str; 7] = [
+    "_url", "_body", "_params", "_header", "_scheme", "_query", "_cookie",
+];
 
 /// Returns `source` with every literal secret replaced by asterisks, byte for byte, so that places
 /// in it stay where they are. `known` are the places of secrets that were found by reading it.

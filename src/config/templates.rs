@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use minijinja::value::{Serde, Value as Sample};
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
@@ -23,8 +24,10 @@ const RESERVED: [&str; 5] = [
 pub(super) struct Variables<'v> {
     /// Names that stand alone.
     names: &'static [&'static str],
-    /// What stands behind `var.`, if anything may.
-    vars: Option<&'v BTreeMap<String, Value>>,
+    /// What stands behind a name and a dot, such as `var.`, if anything may.
+    vars: Option<(&'static str, &'v BTreeMap<String, Value>)>,
+    /// Whether the header `Authorization` may be written.
+    authorizes: bool,
 }
 
 impl<'v> Variables<'v> {
@@ -33,6 +36,24 @@ impl<'v> Variables<'v> {
         Self {
             names: &["now"],
             vars: None,
+            authorizes: false,
+        }
+    }
+
+    /// What the request of a login may mention; `secrets` has their names.
+    pub(super) fn of_login(secrets: &'v BTreeMap<String, Value>) -> Self {
+        Self {
+            names: &["now"],
+            vars: Some(("secret", secrets)),
+            authorizes: true,
+        }
+    }
+
+    /// What the request may mention that gives a login longer life.
+    pub(super) fn of_session(secrets: &'v BTreeMap<String, Value>) -> Self {
+        Self {
+            names: &["now", "token"],
+            ..Self::of_login(secrets)
         }
     }
 
@@ -43,7 +64,8 @@ impl<'v> Variables<'v> {
                 true => &["account", "bookmark", "now"],
                 false => &["bookmark", "now"],
             },
-            vars: Some(vars),
+            vars: Some(("var", vars)),
+            authorizes: false,
         }
     }
 
@@ -89,7 +111,7 @@ impl<'v> Variables<'v> {
         let (head, rest) = variable.split_once('.').unwrap_or((variable, ""));
         let var = rest.split('.').next().unwrap_or_default();
         let fine = match self.vars {
-            Some(vars) if head == "var" => var.is_empty() || vars.contains_key(var),
+            Some((space, vars)) if head == space => var.is_empty() || vars.contains_key(var),
             _ => self.names.contains(&variable),
         };
         if !fine {
@@ -97,11 +119,11 @@ impl<'v> Variables<'v> {
             let near = nearest(variable, known.iter().map(String::as_str));
             let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
-                None if head == "account" && self.vars.is_some() => {
+                None if head == "account" && matches!(self.vars, Some(("var", _))) => {
                     "say whose records the flow reads: accounts = \"all\"".to_owned()
                 }
-                None if head == "var" && self.vars.is_some() => {
-                    format!("give it a value: vars = {{ {var} = … }}")
+                None if self.vars.is_some_and(|(space, _)| head == space) => {
+                    format!("give it a value: {head}s = {{ {var} = … }}")
                 }
                 None => format!(
                     "known here are {}",
@@ -123,11 +145,11 @@ impl<'v> Variables<'v> {
     }
 
     fn all(&self) -> Vec<String> {
-        let vars = self
-            .vars
-            .into_iter()
-            .flat_map(BTreeMap::keys)
-            .map(|name| format!("var.{name}"));
+        let named = |(space, vars): (&str, &'v BTreeMap<String, Value>)| {
+            let name = |name| format!("{space}.{name}");
+            vars.keys().map(name).collect::<Vec<_>>()
+        };
+        let vars = self.vars.into_iter().flat_map(named);
         self.names
             .iter()
             .map(|name| (*name).to_owned())
@@ -135,13 +157,15 @@ impl<'v> Variables<'v> {
             .collect()
     }
 
-    fn sample(&self) -> minijinja::Value {
-        minijinja::context! {
-            account => "berlin",
-            bookmark => "2026-01-01T00:00:00",
-            now => "2026-01-01T00:00:00Z",
-            var => minijinja::Value::from(minijinja::value::Serde(self.vars)),
-        }
+    fn sample(&self) -> Sample {
+        let names = [
+            ("account", Sample::from("berlin")),
+            ("bookmark", Sample::from("2026-01-01T00:00:00")),
+            ("now", Sample::from("2026-01-01T00:00:00Z")),
+            ("token", Sample::from("x")),
+        ];
+        let vars = self.vars.map(|(space, vars)| (space, Serde(vars).into()));
+        Sample::from_pairs(names.into_iter().chain(vars))
     }
 
     /// Reads query parameters or form fields, in the order written; numbers and booleans count as
@@ -176,7 +200,8 @@ impl<'v> Variables<'v> {
             let message = format!("{}: {} is no header name", item.what, quoted(item.key));
             item.findings.add(Problem::at(item.key_at.clone(), message));
         }
-        if RESERVED.contains(&name.as_str()) {
+        let is_ours = name == "authorization" && self.authorizes;
+        if RESERVED.contains(&name.as_str()) && !is_ours {
             item.findings.hide(item.at.clone());
             let message = format!(
                 "{}: the header `{}` is not yours to set",

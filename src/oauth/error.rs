@@ -159,6 +159,10 @@ impl Error {
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
+            Self::NeedsAttention {
+                reason: Some(Reason::PasswordRefused),
+                ..
+            } => Remedy::EditConfig,
             Self::NeedsLogin { .. } | Self::NeedsAttention { .. } => Remedy::Login,
             Self::Waiting { .. } | Self::Slow { .. } | Self::Stopping { .. } => Remedy::Wait,
             Self::Unknown { .. }
@@ -188,6 +192,15 @@ impl Error {
                 reason: Some(Reason::Unreadable),
                 ..
             } => Some(format!("type `tidegate login {}`", account.words())),
+            Self::NeedsAttention {
+                account,
+                reason: Some(Reason::PasswordRefused),
+                ..
+            } => Some(format!(
+                "correct the password and start tidegate again; if it is right, type `tidegate \
+                 logout {}`, and it is tried once more",
+                account.words()
+            )),
             Self::NeedsAttention { account, .. } => Some(format!(
                 "type `tidegate login {}`; if that is refused too, check the client secret",
                 account.words()
@@ -322,6 +335,9 @@ fn why_wait(reason: Option<Reason>) -> &'static str {
 fn why_attention(reason: Option<Reason>) -> &'static str {
     match reason {
         Some(Reason::Unreadable) => "its sealed credential cannot be opened",
+        Some(Reason::PasswordRefused) => {
+            "its password was refused, and is not sent again lest the account be locked"
+        }
         _ => "the authorization server refuses without saying why",
     }
 }

@@ -8,13 +8,17 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-pub(super) use answer::{Class, Reading, Refusal, Tokens, read};
+pub(super) use answer::{
+    Class, LONGEST_LIFE, Reading, Refusal, Tokens, is_token, read, retry_after,
+};
 pub(super) use fields::Fields;
 pub(super) use post::Client;
 
 use super::assertion::{self, SignError};
+use super::session;
+use crate::config::Session;
 use crate::http::{Answer, Request};
-use crate::secret::{ExposeSecret, Secret};
+use crate::secret::{ExposeSecret, Redactor, Secret};
 
 /// The longest answer of a token endpoint we read. Tokens are a few KiB at most, and every attempt
 /// reserves this much disk.
@@ -45,6 +49,19 @@ pub(super) enum Ask<'a> {
     },
     /// Tokens for whomever an assertion of ours names.
     JwtBearer(&'a Map<String, Value>),
+    /// A token of a source's own login, or longer life for the one there is.
+    Session(&'a Session, Option<&'a Secret>),
+}
+
+/// Why a request could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unwritable {
+    /// An assertion could not be signed.
+    #[error(transparent)]
+    Unsigned(#[from] SignError),
+    /// A template gave nothing that can be sent.
+    #[error(transparent)]
+    Session(#[from] session::Unwritable),
 }
 
 /// A question to the token endpoint of a client.
@@ -60,8 +77,17 @@ impl Question<'_> {
     /// Writes the request, to be sent once.
     ///
     /// # Errors
-    /// If an assertion cannot be signed.
-    pub(super) fn request(&self, now: Timestamp) -> Result<Request, SignError> {
+    /// If an assertion cannot be signed, or a template gives nothing that can be sent.
+    pub(super) fn request(&self, now: Timestamp) -> Result<Request, Unwritable> {
+        if let Ask::Session(login, token) = self.ask {
+            let call = token.and(login.refresh.as_ref()).unwrap_or(&login.login);
+            return Ok(session::request(
+                call,
+                &self.client.secrets.session,
+                token,
+                now,
+            )?);
+        }
         let mut fields = Fields::default();
         self.put(&mut fields, now)?;
         let Client { oauth, server, .. } = self.client;
@@ -75,15 +101,22 @@ impl Question<'_> {
             Ask::Refresh(_) => &server.refresh,
             _ => &server.token,
         };
-        self.client.post(endpoint, fields, now)
+        Ok(self.client.post(endpoint, fields, now)?)
     }
 
     /// Reads the answer to it. Nothing that was sent is shown, whoever quotes it.
     pub(super) fn read(&self, answer: &Answer, now: Timestamp) -> Reading {
+        if let Ask::Session(login, token) = self.ask {
+            let sent = self.client.secrets.sent().chain(token).cloned();
+            return session::read(login, answer, token, &Redactor::new(sent), now);
+        }
         let asked = match self.ask {
             Ask::Code { code, verifier, .. } => [Some(code), verifier],
             Ask::Refresh(token) => [Some(token), None],
-            Ask::ClientCredentials | Ask::Password { .. } | Ask::JwtBearer(_) => [None, None],
+            Ask::ClientCredentials
+            | Ask::Password { .. }
+            | Ask::JwtBearer(_)
+            | Ask::Session(..) => [None, None],
         };
         let sent: Vec<&Secret> = self
             .client
@@ -133,6 +166,8 @@ impl Question<'_> {
                 fields.put("assertion", assertion.expose_secret());
                 fields.put("scope", &scopes);
             }
+            // The configuration has its whole request.
+            Ask::Session(..) => {}
         }
         Ok(())
     }

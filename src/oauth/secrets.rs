@@ -1,5 +1,7 @@
 //! The secrets of a connection's configuration, read for one exchange.
 
+use std::collections::BTreeMap;
+
 use super::assertion::{KeyError, SigningKey};
 use crate::config::{ClientAuth, ClientKey, Grant, OAuth, SecretError, SecretSource};
 use crate::http::{self, Identity};
@@ -16,6 +18,8 @@ pub(super) struct Secrets {
     pub identity: Option<Identity>,
     /// The password of the password grant.
     pub password: Option<Secret>,
+    /// What the requests of a session call `secret.NAME`.
+    pub session: BTreeMap<String, Secret>,
     /// The private key as it was read, to notice that it has changed.
     pub private_key: Option<Secret>,
 }
@@ -81,7 +85,15 @@ impl Secrets {
                 identity = Some(read.map_err(Unusable::Identity)?);
             }
         }
+        let mut session = BTreeMap::new();
+        if let Grant::Session(login) = &oauth.grant {
+            for (name, source) in &login.secrets {
+                let secret = read("secret of the session", Some(source))?;
+                session.extend(secret.map(|secret| (name.clone(), secret)));
+            }
+        }
         Ok(Self {
+            session,
             client: read("client secret", oauth.client_secret.as_ref())?,
             password: read("password", password)?,
             signer,
@@ -91,16 +103,18 @@ impl Secrets {
     }
 
     /// Returns every secret as bytes, in an order that never changes; none is empty text.
-    pub(super) fn bytes(&self) -> [&[u8]; 3] {
-        [&self.client, &self.password, &self.private_key].map(|secret| {
-            let text = secret.as_ref().map_or("", ExposeSecret::expose_secret);
-            text.as_bytes()
-        })
+    pub(super) fn bytes(&self) -> Vec<&[u8]> {
+        let settings = [&self.client, &self.password, &self.private_key].into_iter();
+        let settings = settings.map(Option::as_ref);
+        let all = settings.chain(self.session.values().map(Some));
+        all.map(|secret| secret.map_or("", ExposeSecret::expose_secret).as_bytes())
+            .collect()
     }
 
     /// Returns what an answer must not repeat to anybody.
     pub(super) fn sent(&self) -> impl Iterator<Item = &Secret> {
-        [&self.client, &self.password].into_iter().flatten()
+        let stated = [&self.client, &self.password].into_iter().flatten();
+        stated.chain(self.session.values())
     }
 }
 

@@ -87,6 +87,7 @@ pub(super) fn settle(view: &View<'_>, ending: &Ending, digest: [u8; seal::KEY]) 
             digest,
         ),
         Class::Unclassified => next.back_off(Reason::Unclassified, None, Outcome::Unclassified),
+        Class::DeadGrant if view.oauth.grant.sends_password() => next.locked_out(digest),
         Class::DeadGrant => next.dead(),
     }
 }
@@ -202,6 +203,18 @@ impl Next<'_> {
                 ..standing
             },
             outcome,
+        }
+    }
+
+    /// Stops until another password is there: a few more tries would lock the account.
+    fn locked_out(self, digest: [u8; seal::KEY]) -> Settled {
+        let standing = self.standing(State::NeedsAttention, Reason::PasswordRefused);
+        Settled {
+            standing: Standing {
+                rejected: Some(digest),
+                ..standing
+            },
+            outcome: Some(Outcome::Refused),
         }
     }
 

@@ -83,6 +83,8 @@ words! {
         Unclassified = "unclassified",
         /// The server refuses the client, or the way it asks.
         Configuration = "configuration",
+        /// The server or the source refused the password, which is not sent again.
+        PasswordRefused = "password_refused",
         /// The client's secret could not be read.
         SecretMissing = "secret_missing",
         /// It could not be found out where the server answers.

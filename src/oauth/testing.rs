@@ -1,6 +1,6 @@
 //! What the tests of this room share.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 use super::vault::Credential;
 use crate::clock::{self, Clock, SimClock, Sleep};
 use crate::config::{
-    BodyFormat, ClientAuth, Endpoints, Grant, OAuth, RefreshPolicy, RefreshWindow, RetryInDoubt,
-    SecretSource,
+    BodyFormat, Call, ClientAuth, Endpoints, Grant, Method, OAuth, RefreshPolicy, RefreshWindow,
+    RetryInDoubt, SecretSource, Session, SessionEnd, TokenAt,
 };
 use crate::secret::Secret;
 
@@ -68,6 +68,22 @@ pub(super) fn credential(issued_at: Timestamp, life: Option<u64>) -> Credential 
         scope: None,
         signed_in_at: issued_at,
         login_is_finite: false,
+    }
+}
+
+/// A login without OAuth that finds its token at the top of the answer.
+pub(super) fn session(url: &str) -> Session {
+    Session {
+        login: Call {
+            url: url.parse().unwrap(),
+            method: Method::Post,
+            headers: Vec::new(),
+            body: None,
+        },
+        refresh: None,
+        secrets: BTreeMap::new(),
+        token: TokenAt::Path("$".parse().unwrap()),
+        ends: SessionEnd::Untold,
     }
 }
 

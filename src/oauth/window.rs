@@ -113,7 +113,9 @@ impl View<'_> {
             .is_some_and(|credential| credential.has_refresh_token);
         // The old refresh token must not be seen again, and there is no other.
         let is_spent = self.in_doubt && self.oauth.retry_in_doubt == RetryInDoubt::Never;
-        if self.standing.state == State::NeedsLogin || (!is_unattended && !can_renew) || is_spent {
+        let must_rest = self.standing.state == State::NeedsLogin
+            || self.standing.reason == Some(Reason::PasswordRefused);
+        if must_rest || (!is_unattended && !can_renew) || is_spent {
             return None;
         }
         let mut allowed_at = Timestamp::MIN;

@@ -105,7 +105,7 @@ fn what(key: &str) -> &'static str {
 }
 
 /// Reads an endpoint of the authorization server, absolute or relative to the base URL.
-fn endpoint(item: &Item<'_>, base_url: Option<&Url>) -> Option<Url> {
+pub(super) fn endpoint(item: &Item<'_>, base_url: Option<&Url>) -> Option<Url> {
     let expected = "a URL, or a path below `base_url`";
     let url = item.parsed(expected, |text| {
         if text.contains("://") {

@@ -18,7 +18,7 @@ const GRANT_KEYS: [(&str, GrantKind); 3] = [
     ("claims", GrantKind::JwtBearer),
 ];
 /// The life of an access token whose answer does not tell it; an hour is what most servers give.
-const LIFETIME: Duration = Duration::from_secs(60 * 60);
+pub(super) const LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// Parameters the protocol itself sets.
 const RESERVED_PARAMS: [&str; 18] = [
     "grant_type",

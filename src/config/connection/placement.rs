@@ -1,8 +1,8 @@
 //! Where a request carries its credential, as written.
 
-use reqwest::header::{AUTHORIZATION, HeaderName};
+use reqwest::header::{AUTHORIZATION, COOKIE, HeaderName};
 
-use super::{Auth, Basic, Placement};
+use super::{Auth, Basic, Grant, OAuth, Placement, Session, TokenAt};
 use crate::config::keys;
 use crate::config::places::Places;
 use crate::config::reader::{Item, Table};
@@ -30,15 +30,31 @@ pub(super) fn read(connection: &Table<'_>, auth: Option<&Auth>) -> Placement {
     if let Some(item) = in_query {
         return query(connection, &item, auth).unwrap_or_default();
     }
-    let name = connection.or("token_header", AUTHORIZATION, |item| {
-        header(connection, &item)
-    });
+    let usual = match session(auth).map(|session| &session.token) {
+        Some(TokenAt::Cookie(_)) => COOKIE,
+        _ => AUTHORIZATION,
+    };
+    let name = connection.or("token_header", usual, |item| header(connection, &item));
     let usual = (name == AUTHORIZATION).then(|| Placement::BEARER.to_owned());
     let scheme = match connection.get("token_scheme") {
         None => usual,
         Some(item) => scheme(&item),
     };
     Placement::Header { name, scheme }
+}
+
+/// Returns the login of the source's own making, if that is how tokens are had.
+fn session(auth: Option<&Auth>) -> Option<&Session> {
+    match auth? {
+        Auth::OAuth(oauth) => match &**oauth {
+            OAuth {
+                grant: Grant::Session(session),
+                ..
+            } => Some(session),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// True if the person says that tokens stand in a header, whatever the catalogue says.
@@ -64,7 +80,7 @@ fn refuse_pointless(connection: &Table<'_>, auth: Option<&Auth>) {
 /// that the source takes it nowhere else.
 fn query(connection: &Table<'_>, item: &Item<'_>, auth: Option<&Auth>) -> Option<Placement> {
     let is_own = connection.own("token_query").is_some();
-    if is_own && matches!(auth, Some(Auth::OAuth(_))) {
+    if is_own && matches!(auth, Some(Auth::OAuth(_))) && session(auth).is_none() {
         let message = "an access token does not belong into a URL, which logs keep";
         let help = "use `token_header`, or `token` in place of the OAuth settings";
         connection.contradiction(item, message, help);

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use toml::de::DeTable;
 use url::{Host, Origin, Url};
 
-use super::{Auth, Budget, Connection, oauth, placement};
+use super::{Auth, Budget, Connection, oauth, placement, session};
 use crate::config::catalogue::{self, Provider};
 use crate::config::flow::{self, Paging};
 use crate::config::places::Places;
@@ -127,7 +127,7 @@ fn fill(entry: &Provider, table: &Table<'_>) -> Option<DeTable<'static>> {
 }
 
 /// Ways in besides OAuth; a request carries one credential.
-const WAYS: [&str; 2] = ["token", "basic"];
+const WAYS: [&str; 3] = ["token", "basic", "session"];
 
 fn auth(
     table: &Table<'_>,
@@ -157,6 +157,10 @@ fn auth(
     }
     match way.key {
         "basic" => placement::basic(&way, places).map(|basic| Auth::Basic(Box::new(basic))),
+        "session" => {
+            let session = session::read(&way, base_url, places);
+            session.map(|session| Auth::OAuth(Box::new(session)))
+        }
         _ => places.secret(&way).map(Auth::Token),
     }
 }

@@ -44,7 +44,8 @@ fn the_example_mentions_every_key() {
             let part_of_a_word = before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
             !part_of_a_word && after.trim_start().starts_with('=')
         });
-        let headed = example.contains(&format!("[{key}.")) || example.contains(&format!("[{key}]"));
+        let headings = [format!("[{key}."), format!("[{key}]"), format!(".{key}]")];
+        let headed = headings.iter().any(|heading| example.contains(heading));
         assert!(
             assigned || headed,
             "the example does not show `{key}` of {section}"

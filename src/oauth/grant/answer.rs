@@ -17,7 +17,7 @@ use crate::secret::{ExposeSecret, Secret, scrub};
 /// The longest token. It must fit into a header.
 const LONGEST_TOKEN: usize = 16 * 1024;
 /// The longest life we believe.
-const LONGEST_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+pub(in crate::oauth) const LONGEST_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// The longest OAuth error code we show.
 const LONGEST_CODE: usize = 64;
 /// How much of an error's description we show.
@@ -215,7 +215,7 @@ fn tokens(oauth: &OAuth, message: Message) -> Result<Tokens, &'static str> {
 }
 
 /// Visible ASCII and spaces (RFC 6749 appendix A.12 and A.17), short enough for a header.
-fn is_token(token: &str) -> bool {
+pub(in crate::oauth) fn is_token(token: &str) -> bool {
     token.len() <= LONGEST_TOKEN && token.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
@@ -348,7 +348,7 @@ fn by_status(answer: &Answer, text: &str) -> Class {
 }
 
 /// Reads `Retry-After`: seconds or an HTTP date (RFC 9110 section 10.2.3).
-fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+pub(in crate::oauth) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let seconds = match text.trim().parse::<u64>() {
         Ok(seconds) => seconds,
         Err(_) => {

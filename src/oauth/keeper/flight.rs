@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::entry::Entry;
 use super::{Inner, start};
 use crate::clock;
-use crate::config::{Grant, OAuth, RetryInDoubt};
+use crate::config::{Grant, OAuth, RetryInDoubt, Session};
 use crate::http;
 use crate::oauth::grant::{self, Ask, Class, Client, Question, Reading, Tokens};
 use crate::oauth::points::{self, Point};
@@ -54,6 +54,7 @@ enum Material {
     ClientCredentials,
     Password { username: String, password: Secret },
     JwtBearer(Map<String, Value>),
+    Session(Box<Session>),
 }
 
 impl Material {
@@ -66,6 +67,7 @@ impl Material {
                 password: secrets.password.clone()?,
             }),
             Grant::JwtBearer { claims } => Some(Self::JwtBearer(claims.clone())),
+            Grant::Session(session) => Some(Self::Session(session.clone())),
             Grant::AuthorizationCode { .. } | Grant::RefreshToken => None,
         }
     }
@@ -76,6 +78,7 @@ impl Material {
             Self::ClientCredentials => Ask::ClientCredentials,
             Self::Password { username, password } => Ask::Password { username, password },
             Self::JwtBearer(claims) => Ask::JwtBearer(claims),
+            Self::Session(session) => Ask::Session(session, None),
         }
     }
 
@@ -85,6 +88,7 @@ impl Material {
             Self::ClientCredentials => Kind::ClientCredentials,
             Self::Password { .. } => Kind::Password,
             Self::JwtBearer(_) => Kind::JwtBearer,
+            Self::Session(_) => Kind::Session,
         }
     }
 }
@@ -118,6 +122,9 @@ impl Inner {
             },
             ask: material.ask(),
         };
+        if !refused && self.extends(entry, &attempt, &question).await {
+            return;
+        }
         let mut pauses = self.pauses(entry, oauth).iter();
         // Bounded by the pauses.
         loop {
@@ -144,6 +151,36 @@ impl Inner {
                 Err(error) => return self.not_written(entry, oauth, &error).await,
             }
             entry.live().doubt = Some(attempt.clone());
+        }
+    }
+
+    /// Gives a session longer life, where its source can and the session is not over; returns
+    /// false if a login must follow.
+    async fn extends(&self, entry: &Entry, attempt: &Attempt, login: &Question<'_>) -> bool {
+        let Ask::Session(session, _) = login.ask else {
+            return false;
+        };
+        let present = {
+            let live = entry.live();
+            let view = entry.view(login.client.oauth, &live, self.clock.now());
+            live.access_token().filter(|_| view.is_usable())
+        };
+        let Some(present) = present.filter(|_| session.refresh.is_some()) else {
+            return false;
+        };
+        let question = Question {
+            ask: Ask::Session(session, Some(&present.token)),
+            ..*login
+        };
+        match self.exchange(entry, attempt, &question).await {
+            Landing::Committed(_) | Landing::Stranded => true,
+            // It says that the session is over, and nothing of the password.
+            Landing::Empty(Ending::Refused(_)) => false,
+            Landing::Empty(ending) => {
+                self.conclude(entry, login.client.oauth, attempt, &ending)
+                    .await;
+                true
+            }
         }
     }
 

@@ -258,6 +258,9 @@ fn digest(vault: &Vault, oauth: &OAuth) -> [u8; seal::KEY] {
     let secrets = Secrets::read(oauth, |source| vault.secret(source)).unwrap_or_default();
     // It shows where secrets come from, never what they are.
     let settings = format!("{oauth:?}");
-    let [client, password, private_key] = secrets.bytes();
-    vault.fingerprint(&[settings.as_bytes(), client, password, private_key])
+    let parts: Vec<&[u8]> = [settings.as_bytes()]
+        .into_iter()
+        .chain(secrets.bytes())
+        .collect();
+    vault.fingerprint(&parts)
 }

@@ -31,6 +31,8 @@ pub(in crate::oauth) enum Kind {
     Password,
     /// An assertion of our own; the next is signed when it is needed.
     JwtBearer,
+    /// Nothing: a source's own login may be repeated.
+    Session,
 }
 
 impl Kind {
@@ -42,6 +44,7 @@ impl Kind {
             Self::ClientCredentials => "client_credentials",
             Self::Password => "password",
             Self::JwtBearer => "jwt_bearer",
+            Self::Session => "session",
         }
     }
 
@@ -53,6 +56,7 @@ impl Kind {
             Self::ClientCredentials,
             Self::Password,
             Self::JwtBearer,
+            Self::Session,
         ]
         .into_iter()
         .find(|kind| kind.as_str() == word)
@@ -62,7 +66,7 @@ impl Kind {
     pub(in crate::oauth) fn is_single_use(self) -> bool {
         match self {
             Self::Refresh | Self::Code | Self::Device => true,
-            Self::ClientCredentials | Self::Password | Self::JwtBearer => false,
+            Self::ClientCredentials | Self::Password | Self::JwtBearer | Self::Session => false,
         }
     }
 }
@@ -360,7 +364,7 @@ impl Keys {
         let holder = Holder::Account(account);
         let key = match (present, intent.kind) {
             (Some((_, id)), Kind::Refresh) => self.data_key(tx, holder, id)?,
-            (Some((_, id)), Kind::ClientCredentials | Kind::Password | Kind::JwtBearer) => {
+            (Some((_, id)), kind) if !kind.is_single_use() => {
                 match self.data_key(tx, holder, id) {
                     // What cannot be opened is replaced: nothing is lost with it.
                     Err(Error::Unreadable { .. }) => self.new_data_key(tx, holder, intent.at)?,
@@ -368,9 +372,7 @@ impl Keys {
                 }
             }
             // A login starts with a key of its own, and so ends what older ones have sealed.
-            (None, _) | (_, Kind::Code | Kind::Device) => {
-                self.new_data_key(tx, holder, intent.at)?
-            }
+            (None, _) | (Some(_), _) => self.new_data_key(tx, holder, intent.at)?,
         };
         tx.prepare_cached(
             "INSERT INTO refreshes (connection, account, kind, generation, data_key, fingerprint,

@@ -76,3 +76,70 @@ fn where_a_credential_stands() {
         ),
     ]);
 }
+
+#[test]
+fn sessions() {
+    let session = |inside: &str| {
+        let tokens = "token = { env = \"TOKEN\" }";
+        with("", "").replace(tokens, &format!("session = {{ {inside} }}"))
+    };
+    check(&[
+        (session("token = \"t\""), "3:11", "`session` has no `url`"),
+        (session("url = \"/l\""), "3:11", "`session` has no `token`"),
+        (
+            session("url = \"/l?p={{ secret.p }}\", token = \"t\""),
+            "3:19",
+            "`url` is no template .. secrets never stand in URLs",
+        ),
+        (
+            session("url = \"http://a.example/l\", token = \"t\""),
+            "3:19",
+            "unencrypted",
+        ),
+        (
+            session("url = \"/l\", json = { p = \"{{ secret.p }}\" }, token = \"t\""),
+            "3:42",
+            "uses `secret.p`, which nothing sets .. secrets = { p = … }",
+        ),
+        (
+            session("url = \"/l\", json = { p = \"{{ token }}\" }, token = \"t\""),
+            "3:42",
+            "uses `token`, which nothing sets",
+        ),
+        (
+            session("url = \"/l\", json = {}, form = {}, token = \"t\""),
+            "3:36",
+            "`json` and `form` are two bodies",
+        ),
+        (
+            session("url = \"/l\", method = \"GET\", json = {}, token = \"t\""),
+            "3:25",
+            "a GET has no body",
+        ),
+        (
+            session("url = \"/l\", token = \"t\", token_cookie = \"c\""),
+            "3:38",
+            "`token` and `token_cookie` both say where the token stands",
+        ),
+        (
+            session("url = \"/l\", token = \"t\", expires_in = \"e\", lifetime = \"1h\""),
+            "3:56",
+            "`expires_in` and `lifetime` both tell the end",
+        ),
+        (
+            session("url = \"/l\", token = \"t\", unit = \"hours\""),
+            "3:38",
+            "`unit` is about a number in the answer, and none is read",
+        ),
+        (
+            session("url = \"/l\", token = \"t\", secrets = { a-b = { env = \"E\" } }"),
+            "3:50",
+            "the name of a secret has no `-`",
+        ),
+        (
+            with("session = { url = \"/l\", token = \"t\" }", ""),
+            "4:1",
+            "`token` and `session` cannot both be sent",
+        ),
+    ]);
+}

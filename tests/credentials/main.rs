@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../support/mod.rs"]
 mod support;
+
+#[cfg(feature = "test-clock")]
+mod sessions;
 
 use support::{Asked, Ran, Scripted, TempHouse, answer, json};
 
