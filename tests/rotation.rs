@@ -1,7 +1,7 @@
 //! Several processes and one state directory: who owns it, who asks, and that they never ask the
 //! provider for the same tokens twice.
 //!
-//! The long variant of the fifty callers takes a quarter of an hour on two cores:
+//! The long variant of the fifty callers takes about twenty minutes on two cores:
 //!
 //! ```text
 //! TIDEGATE_GENERATIONS=1000 cargo test --features test-clock --test rotation -- --nocapture fifty

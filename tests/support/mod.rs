@@ -15,6 +15,7 @@
     reason = "only tests come here"
 )]
 
+mod canaries;
 mod dice;
 mod equal;
 #[cfg(feature = "test-clock")]
@@ -39,6 +40,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
+pub use canaries::{Canaries, files};
 pub use dice::{Dice, number};
 #[cfg(feature = "test-clock")]
 pub use exact::{Exact, Gate};

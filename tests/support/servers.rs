@@ -93,12 +93,19 @@ impl AuthorizationServer {
     /// Signs in at the provider's real pages as a person with a browser would, and returns the URL
     /// the browser is sent back to.
     pub fn sign_in(&self, authorize_url: &str) -> String {
+        let redirect = self.browse(authorize_url);
+        redirect.as_str().unwrap().to_owned()
+    }
+
+    /// Signs in at the page where a device's code is typed, as far as the page that says it is done.
+    pub fn approve(&self, verification_url: &str) {
+        assert_eq!(self.browse(verification_url), Value::Null);
+    }
+
+    fn browse(&self, page: &str) -> Value {
         let mut url = Url::parse(&format!("{}/sign-in", self.admin)).unwrap();
-        url.query_pairs_mut().append_pair("url", authorize_url);
-        call("POST", url.as_str(), None).json()["redirect"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        url.query_pairs_mut().append_pair("url", page);
+        call("POST", url.as_str(), None).json()["redirect"].clone()
     }
 
     /// Returns the source's own truth about a record set, whole.
