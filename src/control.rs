@@ -22,10 +22,10 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
-use crate::config::{Account, LONGEST_SECRET, Name};
+use crate::config::{Account, Connection, LONGEST_SECRET, Name};
 use crate::daemon::House;
+use crate::oauth::{DeviceStart, LoginStart};
 use crate::remedy::Remedy;
 use crate::run::{Event, Handle};
 use crate::{oauth, run, status};
@@ -58,23 +58,44 @@ pub struct WhichAccount {
 
 /// A login that has begun.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LoginBegun {
-    /// Its number, to finish it with.
-    pub id: String,
-    /// Where the person goes.
-    pub authorize_url: Url,
-    /// Where the server sends the person back to.
-    pub redirect_uri: Url,
-    /// What the person should know before.
-    #[serde(default)]
-    pub notices: Vec<String>,
+#[serde(untagged)]
+pub enum LoginBegun {
+    /// In a browser that comes back.
+    Browser(LoginStart),
+    /// On any other device, with a code that is typed there.
+    Device(DeviceStart),
+}
+
+impl LoginBegun {
+    /// Returns its number, to finish it with.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Browser(begun) => &begun.id,
+            Self::Device(begun) => &begun.id,
+        }
+    }
+
+    /// Returns what the person should know before.
+    #[must_use]
+    pub fn notices(&self) -> &[String] {
+        match self {
+            Self::Browser(begun) => &begun.notices,
+            Self::Device(begun) => &begun.notices,
+        }
+    }
 }
 
 /// How a login goes on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LoginRedirect {
-    /// The whole URL the person was sent back to, or the code alone.
-    pub redirected: String,
+#[serde(rename_all = "snake_case")]
+pub enum LoginAnswer {
+    /// The whole URL the person was sent back to.
+    Redirected(String),
+    /// The code alone, for which the person has vouched.
+    Code(String),
+    /// Nothing yet: the person signs in elsewhere.
+    Elsewhere,
 }
 
 /// A login that is done.
@@ -268,21 +289,24 @@ async fn begin_login(
     Query(which): Query<WhichAccount>,
 ) -> Result<Json<LoginBegun>, Failure> {
     let account = account(&house, &name, &which)?;
-    let begun = house.keeper.begin_login(&account).await?;
-    Ok(Json(LoginBegun {
-        id: begun.id,
-        authorize_url: begun.authorize_url,
-        redirect_uri: begun.redirect_uri,
-        notices: begun.notices,
+    let elsewhere = house.config.connections.get(&account.connection);
+    let elsewhere = elsewhere.is_some_and(Connection::signs_in_elsewhere);
+    Ok(Json(match elsewhere {
+        false => LoginBegun::Browser(house.keeper.begin_login(&account).await?),
+        true => LoginBegun::Device(house.keeper.begin_device_login(&account).await?),
     }))
 }
 
 async fn finish_login(
     State(house): State<House>,
     Path((_name, id)): Path<(String, String)>,
-    Json(request): Json<LoginRedirect>,
+    Json(answer): Json<LoginAnswer>,
 ) -> Result<Json<LoginDone>, Failure> {
-    let done = house.keeper.finish_login(&id, &request.redirected).await?;
+    let done = match answer {
+        LoginAnswer::Redirected(url) => house.keeper.finish_login(&id, &url).await?,
+        LoginAnswer::Code(code) => house.keeper.finish_login_with_code(&id, &code).await?,
+        LoginAnswer::Elsewhere => house.keeper.device_login(&id).await?,
+    };
     Ok(Json(LoginDone {
         connection: done.connection.to_string(),
         account: done.account.map(|name| name.to_string()),

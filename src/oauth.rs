@@ -31,6 +31,7 @@ use serde::Serialize;
 
 pub use error::Error;
 pub use keeper::Keeper;
+pub use login::device::DeviceStart;
 pub use login::{LoginDone, LoginStart};
 pub use standing::{Reason, State};
 

@@ -14,6 +14,7 @@ use super::owner::Owner;
 use super::{Exit, Failed, Output, print, query, vault};
 use crate::clock::{LeapClock, SharedClock};
 use crate::config::{self, Config};
+use crate::control::{LoginAnswer, LoginBegun};
 use crate::journal::Outcome;
 use crate::remedy::Remedy;
 use crate::run::{Ended, Event};
@@ -90,7 +91,13 @@ async fn tell(
     clock: &LeapClock,
 ) -> Result<(), Failed> {
     step(2, "Signing in on `exact`, as a person would in a browser");
-    let begun = owner.client.begin_login("exact", None).await?;
+    let LoginBegun::Browser(begun) = owner.client.begin_login("exact", None).await? else {
+        return Err(Failed::new(
+            "the demo signs in in a browser",
+            Remedy::Report,
+            None,
+        ));
+    };
     say(&format!("  {}", shortened(begun.authorize_url.as_str())));
     let redirected = consent(&begun.authorize_url).await?;
     say(&format!(
@@ -99,7 +106,11 @@ async fn tell(
     ));
     owner
         .client
-        .finish_login("exact", &begun.id, redirected.into())
+        .finish_login(
+            "exact",
+            &begun.id,
+            &LoginAnswer::Redirected(redirected.into()),
+        )
         .await?;
     say("  signed in; both tokens are sealed in");
     say(&format!("  {}", config.vault().display()));

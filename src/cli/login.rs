@@ -1,24 +1,18 @@
 //! `tidegate login` and `logout`.
 
-use std::io::{BufRead, IsTerminal};
+mod browser;
+mod device;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
-use url::Url;
 
 use super::owner::Owner;
 use super::{Exit, Failed, Output, print};
-use crate::clock::{self, SharedClock, SystemClock};
+use crate::clock::SharedClock;
 use crate::config::{self, Config, Name};
 use crate::control::{LoginBegun, LoginDone};
-use crate::oauth::login::{self, Loopback};
 use crate::remedy::Remedy;
-
-/// How long a browser is waited for: as long as the login itself lasts.
-const PATIENCE: Duration = Duration::from_secs(10 * 60);
-/// The longest line a person may paste, in bytes.
-const LONGEST_PASTE: u64 = 64 << 10;
 
 /// Whose tokens a command is about, as words of the command line.
 pub(super) struct Who {
@@ -43,6 +37,14 @@ impl Who {
 
     fn account(&self) -> Option<&str> {
         self.account.as_deref()
+    }
+
+    /// Returns the words as they are typed.
+    fn words(&self) -> String {
+        match &self.account {
+            None => self.connection.clone(),
+            Some(account) => format!("{} --account {account}", self.connection),
+        }
     }
 }
 
@@ -92,101 +94,17 @@ async fn sign_in(
 ) -> Result<LoginDone, Failed> {
     let begun = owner.client.begin_login(&who.connection, who.account());
     let begun = begun.await?;
-    let redirected = redirected(&begun, no_browser, output).await?;
-    Ok(owner
-        .client
-        .finish_login(&who.connection, &begun.id, redirected)
-        .await?)
-}
-
-/// Sends the person to the server and returns the URL the server sent them back to.
-async fn redirected(
-    begun: &LoginBegun,
-    no_browser: bool,
-    output: Output,
-) -> Result<String, Failed> {
-    // The listener stands before the person is sent away.
-    let listener = match login::can_listen(&begun.redirect_uri) {
-        true => Some(listen(&begun.redirect_uri).await?),
-        false => None,
-    };
-    for notice in &begun.notices {
+    for notice in begun.notices() {
         print::talk(&format!("warning: {notice}"));
     }
-    print::talk("Open this address and sign in:\n");
-    if output.json {
-        print::json(begun);
-    } else {
-        print::line(begun.authorize_url.as_str());
-    }
-    if !no_browser
-        && std::io::stderr().is_terminal()
-        && open::that_detached(begun.authorize_url.as_str()).is_err()
-    {
-        print::talk("\n(no browser could be opened here)");
-    }
-    match listener {
-        Some(listener) => {
-            print::talk(&format!(
-                "\nWaiting for the answer on {} …",
-                begun.redirect_uri
-            ));
-            answered(listener).await
-        }
-        None => {
-            print::talk(&format!(
-                "\nAfterwards the browser goes to {}, which may show nothing or an error.\n\
-                 Copy the whole address from its address bar, paste it here and press Enter:",
-                begun.redirect_uri
-            ));
-            pasted().await
-        }
-    }
-}
-
-/// Waits for the browser as long as the login itself lasts.
-async fn answered(listener: Loopback) -> Result<String, Failed> {
-    tokio::select! {
-        answer = listener.redirected() => {
-            answer.map_err(|error| Failed::of(&error, error.remedy(), error.hint().as_deref()))
-        }
-        () = clock::sleep(&SystemClock, PATIENCE) => {
-            Err(Failed::new("nobody signed in within ten minutes", Remedy::Login, None))
-        }
-    }
-}
-
-async fn listen(redirect_uri: &Url) -> Result<Loopback, Failed> {
-    login::listen(redirect_uri).await.map_err(|error| {
-        let hint = error.hint();
-        Failed::of(&error, error.remedy(), hint.as_deref())
-    })
-}
-
-async fn pasted() -> Result<String, Failed> {
-    let reading = tokio::task::spawn_blocking(|| {
-        use std::io::Read;
-        let mut line = String::new();
-        std::io::stdin()
-            .lock()
-            .take(LONGEST_PASTE)
-            .read_line(&mut line)
-            .map(|_| line)
-    });
-    let nothing = || {
-        let hint = "begin again, and paste the whole address that the browser ended at";
-        Failed::new("nothing was pasted", Remedy::Login, Some(hint))
+    let answer = match &begun {
+        LoginBegun::Browser(begun) => browser::answer(who, begun, no_browser, output).await?,
+        LoginBegun::Device(begun) => device::answer(begun, no_browser, output),
     };
-    let line = reading
-        .await
-        .map_err(|_| nothing())?
-        .map_err(|_| nothing())?;
-    let line = line.trim();
-    if line.is_empty() {
-        Err(nothing())
-    } else {
-        Ok(line.to_owned())
-    }
+    let done = owner
+        .client
+        .finish_login(&who.connection, begun.id(), &answer);
+    Ok(done.await?)
 }
 
 pub(super) async fn logout(

@@ -54,7 +54,13 @@ impl Connection {
     /// Returns true if people sign in to it, so that it can have named accounts.
     #[must_use]
     pub fn has_accounts(&self) -> bool {
-        matches!(&self.auth, Auth::OAuth(oauth) if matches!(oauth.grant, Grant::AuthorizationCode { .. }))
+        matches!(&self.auth, Auth::OAuth(oauth) if oauth.grant.is_login())
+    }
+
+    /// Returns true if people sign in to it on another device.
+    #[must_use]
+    pub fn signs_in_elsewhere(&self) -> bool {
+        matches!(&self.auth, Auth::OAuth(oauth) if matches!(oauth.grant, Grant::DeviceCode { .. }))
     }
 
     /// Returns every origin that may be sent the access token.
@@ -194,6 +200,11 @@ pub enum Grant {
         /// Parameters added to the authorization request.
         params: Vec<(String, String)>,
     },
+    /// A person signs in on another device, with a code that we show (RFC 8628).
+    DeviceCode {
+        /// Parameters added to the device authorization request.
+        params: Vec<(String, String)>,
+    },
     /// The client itself is the resource owner.
     ClientCredentials,
     /// A person's user name and password are sent (RFC 6749 section 4.3).
@@ -220,7 +231,7 @@ impl Grant {
     #[must_use]
     pub fn is_login(&self) -> bool {
         match self {
-            Self::AuthorizationCode { .. } => true,
+            Self::AuthorizationCode { .. } | Self::DeviceCode { .. } => true,
             Self::RefreshToken
             | Self::ClientCredentials
             | Self::Password { .. }
@@ -238,7 +249,7 @@ impl Grant {
             | Self::Password { .. }
             | Self::JwtBearer { .. }
             | Self::Session(_) => true,
-            Self::AuthorizationCode { .. } | Self::RefreshToken => false,
+            Self::AuthorizationCode { .. } | Self::DeviceCode { .. } | Self::RefreshToken => false,
         }
     }
 

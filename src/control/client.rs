@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
-use super::{Failure, LoginBegun, LoginDone, LoginRedirect, RunRequest};
+use super::{Failure, LoginAnswer, LoginBegun, LoginDone, RunRequest};
 use crate::config::Name;
 use crate::run::Event;
 use crate::secret::{ExposeSecret, Secret};
@@ -16,6 +16,8 @@ use crate::status;
 /// How long the owner may take to answer a short question. A login waits for a token endpoint,
 /// which is given 90 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a login on another device may take: longer than any code lives.
+const ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(40 * 60);
 /// The most bytes of one event line.
 const LONGEST_LINE: usize = 1 << 20;
 
@@ -122,7 +124,7 @@ impl Client {
         read(self.send(request).await?).await
     }
 
-    /// Finishes a login with what the server sent the person back with.
+    /// Finishes a login with what the server sent the person back with, or waits for one elsewhere.
     ///
     /// # Errors
     /// If the owner, or the authorization server, refuses.
@@ -130,11 +132,15 @@ impl Client {
         &self,
         connection: &str,
         id: &str,
-        redirected: String,
+        answer: &LoginAnswer,
     ) -> Result<LoginDone, Problem> {
         let path = format!("connections/{connection}/login/{id}");
-        let request = json(self.http.post(url(&path)), &LoginRedirect { redirected });
-        read(self.send(request.timeout(ANSWER_TIMEOUT)).await?).await
+        let request = json(self.http.post(url(&path)), answer);
+        let patience = match answer {
+            LoginAnswer::Elsewhere => ELSEWHERE_TIMEOUT,
+            LoginAnswer::Redirected(_) | LoginAnswer::Code(_) => ANSWER_TIMEOUT,
+        };
+        read(self.send(request.timeout(patience)).await?).await
     }
 
     /// Forgets the tokens of `connection`, of `account` if it has a name.

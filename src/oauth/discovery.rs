@@ -217,7 +217,7 @@ pub(super) fn read(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Unfit> {
 
 /// Compares byte by byte; where a server says that it has a name for every tenant, whatever stands
 /// in the place of the tenant's is that tenant's name.
-fn is_named(found: &str, issuer: &str) -> bool {
+pub(super) fn is_named(found: &str, issuer: &str) -> bool {
     match found.split_once(ANY_TENANT) {
         None => found == issuer,
         Some((before, after)) => issuer

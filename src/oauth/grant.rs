@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 pub(super) use answer::{
-    Class, LONGEST_LIFE, Reading, Refusal, Tokens, is_token, read, retry_after,
+    Class, LONGEST_LIFE, Reading, Refusal, Tokens, is_code, is_token, read, retry_after,
 };
 pub(super) use fields::Fields;
 pub(super) use post::Client;
@@ -24,6 +24,9 @@ use crate::secret::{ExposeSecret, Redactor, Secret};
 /// reserves this much disk.
 pub(super) const ANSWER_LIMIT: u64 = 256 * 1024;
 
+/// The grant of a login on another device (RFC 8628 section 3.4).
+const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
 /// What is asked of a token endpoint.
 #[derive(Clone, Copy)]
 pub(super) enum Ask<'a> {
@@ -36,6 +39,8 @@ pub(super) enum Ask<'a> {
         /// The PKCE verifier.
         verifier: Option<&'a Secret>,
     },
+    /// The first tokens of a login on another device.
+    Device(&'a Secret),
     /// New tokens for a refresh token.
     Refresh(&'a Secret),
     /// Tokens for the client itself.
@@ -112,7 +117,7 @@ impl Question<'_> {
         }
         let asked = match self.ask {
             Ask::Code { code, verifier, .. } => [Some(code), verifier],
-            Ask::Refresh(token) => [Some(token), None],
+            Ask::Refresh(token) | Ask::Device(token) => [Some(token), None],
             Ask::ClientCredentials
             | Ask::Password { .. }
             | Ask::JwtBearer(_)
@@ -143,6 +148,10 @@ impl Question<'_> {
                     "code_verifier",
                     verifier.map_or("", ExposeSecret::expose_secret),
                 );
+            }
+            Ask::Device(code) => {
+                fields.put("grant_type", DEVICE_CODE);
+                fields.put("device_code", code.expose_secret());
             }
             // No scope: what was granted stays granted (RFC 6749 section 6).
             Ask::Refresh(token) => {

@@ -24,9 +24,11 @@
 //! the commit, a file that no open attempt owns.
 
 mod accounts;
+mod device;
 mod entry;
 mod flight;
 mod metadata;
+mod push;
 mod rejected;
 mod sign_in;
 mod sign_out;
@@ -51,6 +53,7 @@ use entry::Entry;
 use metadata::Known;
 
 use super::login::Pending;
+use super::login::device::Waiting;
 use super::standing::{self, Reason};
 use super::vault::Vault;
 use super::window::Verdict;
@@ -87,6 +90,8 @@ struct Inner {
     servers: BTreeMap<String, Arc<Semaphore>>,
     /// The login each connection waits for.
     logins: Mutex<BTreeMap<Account, Pending>>,
+    /// The login on another device that each account waits for.
+    devices: Mutex<BTreeMap<Account, Waiting>>,
     /// What the authorization servers say of themselves, by connection.
     metadata: Mutex<BTreeMap<Name, Known>>,
     flights: TaskTracker,

@@ -3,176 +3,40 @@
 //! A login lives in the memory of whoever owns the state directory, for ten minutes. Its `state`
 //! ties the answer to it, and PKCE ties the code to us.
 
+mod answer;
+pub mod device;
+mod error;
 mod listen;
+pub(super) mod push;
+mod refusal;
 
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use url::{Url, form_urlencoded};
+use url::Url;
 
+pub(super) use answer::Answer;
+pub use error::Error;
 pub use listen::{Loopback, can_listen, listen};
 
 use super::discovery::{ForLogin, Found, Server};
 use super::grant::Ask;
 use crate::clock;
 use crate::config::{Account, Grant, Name, OAuth};
-use crate::remedy::Remedy;
 use crate::seal;
-use crate::secret::{ExposeSecret, Secret, scrub};
+use crate::secret::{ExposeSecret, Secret};
+use push::Pushed;
 
 /// How long a person has to sign in.
 const LIFE: Duration = Duration::from_secs(10 * 60);
-/// How much of a server's words is shown.
-const DESCRIPTION: usize = 200;
-
-/// Why a login did not work.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The connection has no login.
-    #[error("nobody signs in to connection `{account}`")]
-    NobodySignsIn {
-        /// Whose.
-        account: Account,
-    },
-    /// Nobody says where a person signs in.
-    #[error(
-        "neither the configuration nor the authorization server say where somebody signs in to connection `{account}`"
-    )]
-    NoEndpoint {
-        /// Whose.
-        account: Account,
-        /// What the configuration could say.
-        key: &'static str,
-    },
-    /// There is no such login, or no longer.
-    #[error("this login was finished, replaced by another, or begun more than ten minutes ago")]
-    NotPending,
-    /// What was pasted is no answer.
-    #[error("that is neither the URL the browser was sent to nor the code in it")]
-    NoCode,
-    /// The answer belongs to another login.
-    #[error("that answer belongs to another login")]
-    OtherState,
-    /// The server sent the person back without a code.
-    #[error("the authorization server granted nothing: {detail}")]
-    Denied {
-        /// What it said.
-        detail: String,
-    },
-    /// The server does not take the code.
-    #[error("the authorization server refused the code of connection `{account}` ({detail})")]
-    CodeRefused {
-        /// Whose.
-        account: Account,
-        /// What it said.
-        detail: String,
-    },
-    /// The server does not take the client.
-    #[error("the authorization server rejects the client of connection `{account}` ({detail})")]
-    ClientRejected {
-        /// Whose.
-        account: Account,
-        /// What it said.
-        detail: String,
-    },
-    /// The server was not reached; the code is unspent.
-    #[error("could not exchange the code of connection `{account}`: {detail}")]
-    NotSent {
-        /// Whose.
-        account: Account,
-        /// Why.
-        detail: String,
-    },
-    /// The answer was lost; the code is spent, or may be.
-    #[error("the tokens of connection `{account}` were lost on their way ({detail})")]
-    Lost {
-        /// Whose.
-        account: Account,
-        /// Why.
-        detail: String,
-    },
-    /// The tokens came but are not in the vault yet.
-    #[error("the tokens of connection `{account}` could not be stored; the next start finds them")]
-    Stranded {
-        /// Whose.
-        account: Account,
-    },
-    /// No random numbers, so no login.
-    #[error(transparent)]
-    Seal(#[from] seal::Error),
-    /// The program broke while it finished the login.
-    #[error("the login broke off")]
-    Broken,
-    /// Nothing can listen at the redirect URI.
-    #[error("cannot listen at `{redirect_uri}`: {why}")]
-    CannotListen {
-        /// The redirect URI.
-        redirect_uri: String,
-        /// Why.
-        why: String,
-    },
-}
-
-impl Error {
-    /// Says who must act.
-    #[must_use]
-    pub fn remedy(&self) -> Remedy {
-        match self {
-            Self::NotPending
-            | Self::NoCode
-            | Self::OtherState
-            | Self::Denied { .. }
-            | Self::CodeRefused { .. }
-            | Self::Lost { .. } => Remedy::Login,
-            Self::NobodySignsIn { .. }
-            | Self::NoEndpoint { .. }
-            | Self::ClientRejected { .. }
-            | Self::CannotListen { .. } => Remedy::EditConfig,
-            Self::NotSent { .. } | Self::Stranded { .. } | Self::Seal(_) => Remedy::Wait,
-            Self::Broken => Remedy::Report,
-        }
-    }
-
-    /// Says what to do about it, if there is something to do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::CodeRefused { account, .. } | Self::Lost { account, .. } => Some(format!(
-                "type `tidegate login {}` again: a code works once, and not for long",
-                account.words()
-            )),
-            Self::ClientRejected { account, .. } => Some(format!(
-                "check `client_id`, `client_secret` and `redirect_uri` of connection `{}`",
-                account.connection
-            )),
-            Self::NoEndpoint { account, key } => Some(format!(
-                "write `{key}` in `[connection.{}]`",
-                account.connection
-            )),
-            Self::NoCode | Self::OtherState => {
-                Some("paste the whole URL from the browser's address bar".to_owned())
-            }
-            Self::NotSent { .. } => {
-                Some("paste the same URL again; the code was not used".to_owned())
-            }
-            Self::NobodySignsIn { .. }
-            | Self::NotPending
-            | Self::Denied { .. }
-            | Self::Stranded { .. }
-            | Self::Seal(_)
-            | Self::Broken
-            | Self::CannotListen { .. } => None,
-        }
-    }
-}
 
 /// Where to send the person.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LoginStart {
     /// What the login is finished with.
     pub id: String,
@@ -180,6 +44,8 @@ pub struct LoginStart {
     pub authorize_url: Url,
     /// Where the person is sent back to.
     pub redirect_uri: Url,
+    /// The digest of the `state` that the right answer has, so that whoever waits for it can tell.
+    pub state_digest: String,
     /// What the person should know before.
     pub notices: Vec<String>,
     /// When the login ends unfinished.
@@ -217,13 +83,21 @@ pub(super) struct Pending {
     ends_at: Timestamp,
 }
 
-/// Begins a login of `account` at `there`.
-pub(super) fn begin(
+/// A login before the person knows of it.
+pub(super) struct Opening {
+    authorization: Url,
+    parameters: Vec<(String, String)>,
+    notices: Vec<String>,
+    pending: Pending,
+}
+
+/// Opens a login of `account` at `there`.
+pub(super) fn open(
     oauth: &OAuth,
     there: ForLogin,
     account: &Account,
     now: Timestamp,
-) -> Result<(LoginStart, Pending), Error> {
+) -> Result<Opening, Error> {
     let Grant::AuthorizationCode {
         redirect_uri,
         pkce,
@@ -234,65 +108,104 @@ pub(super) fn begin(
             account: account.clone(),
         });
     };
-    let state = word()?;
-    let verifier = if *pkce { Some(word()?) } else { None };
-    let mut query: Vec<(&str, String)> = vec![
-        ("response_type", "code".to_owned()),
-        ("client_id", oauth.client_id.clone()),
-        ("redirect_uri", redirect_uri.to_string()),
-        ("state", state.expose_secret().to_owned()),
-    ];
-    if !oauth.scopes.is_empty() {
-        query.push(("scope", oauth.scopes.join(&oauth.scope_separator)));
-    }
-    if let Some(verifier) = &verifier {
-        let digest = Sha256::digest(verifier.expose_secret());
-        query.push(("code_challenge", URL_SAFE_NO_PAD.encode(digest)));
-        query.push(("code_challenge_method", "S256".to_owned()));
-    }
-    for (name, value) in params {
-        if query.iter().all(|(present, _)| present != name) {
-            query.push((name, value.clone()));
-        }
-    }
-    let ForLogin {
-        server,
-        found,
-        notice,
-    } = there;
-    let no_endpoint = || Error::NoEndpoint {
+    let authorization = there.server.authorization.clone();
+    let authorization = authorization.ok_or_else(|| Error::NoEndpoint {
         account: account.clone(),
         key: "authorize_url",
-    };
-    let mut authorize_url = server.authorization.clone().ok_or_else(no_endpoint)?;
-    authorize_url.query_pairs_mut().extend_pairs(query);
-    let id = word()?.expose_secret().to_owned();
-    let ends_at = clock::after(now, LIFE);
-    let start = LoginStart {
-        id: id.clone(),
-        authorize_url,
+    })?;
+    let pending = Pending {
+        account: account.clone(),
+        id: identifier()?,
+        state: word()?,
+        verifier: if *pkce { Some(word()?) } else { None },
         redirect_uri: redirect_uri.clone(),
-        notices: notice.into_iter().collect(),
-        ends_at,
+        server: there.server,
+        found: there.found,
+        ends_at: clock::after(now, LIFE),
     };
-    let account = account.clone();
-    let redirect_uri = redirect_uri.clone();
-    Ok((
-        start,
-        Pending {
-            account,
-            id,
-            state,
-            verifier,
-            redirect_uri,
-            server,
-            found,
-            ends_at,
-        },
-    ))
+    let mut parameters = pending.parameters(oauth);
+    for resource in &oauth.resources {
+        parameters.push(("resource".to_owned(), resource.clone()));
+    }
+    for (name, value) in params {
+        if parameters.iter().all(|(present, _)| present != name) {
+            parameters.push((name.clone(), value.clone()));
+        }
+    }
+    Ok(Opening {
+        authorization,
+        parameters,
+        notices: there.notice.into_iter().collect(),
+        pending,
+    })
+}
+
+impl Opening {
+    /// Returns the server that is asked.
+    pub(super) fn server(&self) -> &Server {
+        &self.pending.server
+    }
+
+    /// Returns everything that the server is asked for.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        let parameters = self.parameters.iter();
+        parameters.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Has the browser carry only a reference to the parameters, which the server has already
+    /// (RFC 9126 section 4).
+    pub(super) fn refer(&mut self, pushed: Pushed) {
+        self.parameters.retain(|(name, _)| name == "client_id");
+        self.parameters
+            .push(("request_uri".to_owned(), pushed.request_uri));
+        self.notices.push(format!(
+            "the address works once, and only within the next {} s",
+            pushed.lifetime.as_secs()
+        ));
+    }
+
+    /// Returns where to send the person, and the login that waits for the answer.
+    pub(super) fn opened(self) -> (LoginStart, Pending) {
+        let (mut authorize_url, pending) = (self.authorization, self.pending);
+        authorize_url
+            .query_pairs_mut()
+            .extend_pairs(self.parameters);
+        let start = LoginStart {
+            id: pending.id.clone(),
+            authorize_url,
+            redirect_uri: pending.redirect_uri.clone(),
+            state_digest: digest(pending.state.expose_secret()),
+            notices: self.notices,
+            ends_at: pending.ends_at,
+        };
+        (start, pending)
+    }
 }
 
 impl Pending {
+    /// Returns the parameters of the protocol (RFC 6749 section 4.1.1, RFC 7636 section 4.3).
+    fn parameters(&self, oauth: &OAuth) -> Vec<(String, String)> {
+        let challenge = self.verifier.as_ref().map(ExposeSecret::expose_secret);
+        let challenge = challenge.map(digest);
+        let scope = oauth.scopes.join(&oauth.scope_separator);
+        let parameters = [
+            ("response_type", Some("code".to_owned())),
+            ("client_id", Some(oauth.client_id.clone())),
+            ("redirect_uri", Some(self.redirect_uri.to_string())),
+            ("state", Some(self.state.expose_secret().to_owned())),
+            ("scope", Some(scope).filter(|scope| !scope.is_empty())),
+            (
+                "code_challenge_method",
+                challenge.as_ref().map(|_| "S256".to_owned()),
+            ),
+            ("code_challenge", challenge),
+        ];
+        let stated = parameters.into_iter();
+        stated
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
+    }
+
     /// Returns the server that is asked for tokens.
     pub(super) fn server(&self) -> &Server {
         &self.server
@@ -321,79 +234,16 @@ impl Pending {
             verifier: self.verifier.as_ref(),
         }
     }
-
-    /// Finds the code in the URL the person was sent back to, or takes the text for the code.
-    ///
-    /// # Errors
-    /// If there is none, or the URL answers another login.
-    pub(super) fn code(&self, redirected: &str) -> Result<Secret, Error> {
-        let text = redirected.trim();
-        let Some(query) = query(text) else {
-            return bare(text);
-        };
-        let mut code = None;
-        let mut state = None;
-        let mut error = None;
-        let mut description = None;
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let member = match &*name {
-                "code" => &mut code,
-                "state" => &mut state,
-                "error" => &mut error,
-                "error_description" => &mut description,
-                _ => continue,
-            };
-            // Said twice, it is not for us to choose.
-            if member.replace(Secret::from(value.into_owned())).is_some() {
-                return Err(Error::NoCode);
-            }
-        }
-        let state = state.ok_or(Error::OtherState)?;
-        if !same(state.expose_secret(), self.state.expose_secret()) {
-            return Err(Error::OtherState);
-        }
-        if let Some(error) = error {
-            let words = [Some(error), description];
-            let words = words.iter().flatten().map(ExposeSecret::expose_secret);
-            let detail = scrub(&words.collect::<Vec<_>>().join(": "), DESCRIPTION);
-            return Err(Error::Denied { detail });
-        }
-        code.filter(|code| !code.expose_secret().is_empty())
-            .ok_or(Error::NoCode)
-    }
 }
 
-/// Returns the query of a URL, or of what is left of one when only its end was copied.
-fn query(text: &str) -> Option<&str> {
-    let text = text.split_once('#').map_or(text, |(before, _)| before);
-    let is_answer = |query: &str| {
-        query
-            .split('&')
-            .any(|pair| pair.starts_with("code=") || pair.starts_with("error="))
-    };
-    match text.split_once('?') {
-        Some((_, query)) => Some(query),
-        None => is_answer(text).then_some(text),
-    }
+/// A random name for a login.
+fn identifier() -> Result<String, Error> {
+    Ok(word()?.expose_secret().to_owned())
 }
 
-/// Takes `text` for a code copied out of an address bar, where it is percent-encoded.
-fn bare(text: &str) -> Result<Secret, Error> {
-    let is_code = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if !is_code || text.contains("://") {
-        return Err(Error::NoCode);
-    }
-    // A `+` in a bare code is a plus sign; in a query it would be a space.
-    let encoded = text.replace('+', "%2B");
-    let (decoded, _) = form_urlencoded::parse(encoded.as_bytes())
-        .next()
-        .ok_or(Error::NoCode)?;
-    let rest = encoded.contains(['=', '&']);
-    Ok(Secret::from(if rest {
-        text.to_owned()
-    } else {
-        decoded.into_owned()
-    }))
+/// The digest of a word, which is all that an address or another process gets to see of it.
+fn digest(word: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(word))
 }
 
 /// A random word of 256 bits that is fit for a URL; also a PKCE verifier (RFC 7636 section 4.1).
@@ -419,7 +269,8 @@ mod tests {
             found: None,
             notice: None,
         };
-        begin(&oauth, there, &Account::of(&name), Timestamp::UNIX_EPOCH).unwrap()
+        let opening = open(&oauth, there, &Account::of(&name), Timestamp::UNIX_EPOCH);
+        opening.unwrap().opened()
     }
 
     fn pair(url: &Url, name: &str) -> Option<String> {
@@ -466,17 +317,32 @@ mod tests {
                 "a b",
             ),
             (format!("code=a%21b&state={state}"), "a!b"),
-            ("a%21b".to_owned(), "a!b"),
-            ("4/0A+b-c_d".to_owned(), "4/0A+b-c_d"),
-            ("bGV0dGVy==".to_owned(), "bGV0dGVy=="),
         ];
         for (pasted, code) in cases {
             assert_eq!(
-                pending.code(&pasted).unwrap().expose_secret(),
+                pending.answer(&pasted).unwrap().code.expose_secret(),
                 code,
                 "{pasted}"
             );
         }
+    }
+
+    #[test]
+    fn a_word_is_taken_for_a_code_only_if_it_looks_like_one() {
+        let (_, pending) = begun();
+        for (pasted, code) in [
+            ("a%21b-long%21", "a!b-long!"),
+            ("4/0A+b-c_d", "4/0A+b-c_d"),
+            (" bGV0dGVy==", "bGV0dGVy=="),
+        ] {
+            let found = pending.code_alone(pasted).unwrap().code;
+            assert_eq!(found.expose_secret(), code, "{pasted}");
+        }
+        for pasted in ["", "yes", "two words here", "https://a.example/x"] {
+            let refused = pending.code_alone(pasted);
+            assert!(matches!(refused, Err(Error::NoCode)), "{pasted}");
+        }
+        assert!(matches!(pending.answer("bGV0dGVy=="), Err(Error::NoCode)));
     }
 
     #[test]
@@ -485,7 +351,7 @@ mod tests {
         let state = pair(&start.authorize_url, "state").unwrap();
         for pasted in ["https://t/cb?code=a&state=other", "https://t/cb?code=a"] {
             assert!(
-                matches!(pending.code(pasted), Err(Error::OtherState)),
+                matches!(pending.answer(pasted), Err(Error::OtherState)),
                 "{pasted}"
             );
         }
@@ -495,7 +361,7 @@ mod tests {
             "https://t/cb",
             &format!("https://t/?code=a&code=b&state={state}"),
         ] {
-            let refused = pending.code(pasted);
+            let refused = pending.answer(pasted);
             assert!(
                 matches!(refused, Err(Error::NoCode | Error::OtherState)),
                 "{pasted}"
@@ -504,7 +370,7 @@ mod tests {
         let denied = format!(
             "https://t/cb?code=a&error=access_denied&error_description=No%0Away&state={state}"
         );
-        let denied = pending.code(&denied).unwrap_err();
+        let denied = pending.answer(&denied).unwrap_err();
         assert_eq!(
             denied.to_string(),
             "the authorization server granted nothing: access_denied: No way"

@@ -11,4 +11,6 @@
 mod support;
 
 mod authority;
+mod consent;
+mod device;
 mod discovery;

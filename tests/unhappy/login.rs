@@ -137,6 +137,7 @@ fn whoever_says_no_is_believed() {
     Afterwards the browser goes to https://tidegate.example/oauth-callback, which may show nothing or an error.
     Copy the whole address from its address bar, paste it here and press Enter:
     error: the authorization server granted nothing: access_denied
+    hint: nothing has changed; to agree after all, type `tidegate login exact` again
     ");
 }
 

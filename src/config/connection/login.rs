@@ -3,12 +3,20 @@
 use url::Url;
 
 use super::Grant;
-use super::oauth::params;
+use super::oauth::{GrantKind, params};
 use super::read::refuse_clear_text;
 use crate::config::reader::{Item, Table};
 
-/// The keys that only grants have with which a person signs in in a browser.
-const LOGIN_KEYS: [&str; 4] = ["authorize_url", "redirect_uri", "pkce", "authorize_params"];
+/// The keys that only the grants have with which a person signs in, and which grants those are.
+const LOGIN_KEYS: [(&str, &[GrantKind]); 4] = [
+    ("authorize_url", &[GrantKind::AuthorizationCode]),
+    ("redirect_uri", &[GrantKind::AuthorizationCode]),
+    ("pkce", &[GrantKind::AuthorizationCode]),
+    (
+        "authorize_params",
+        &[GrantKind::AuthorizationCode, GrantKind::DeviceCode],
+    ),
+];
 
 /// Reads the authorization code grant.
 pub(super) fn authorization_code(table: &Table<'_>) -> Option<Grant> {
@@ -25,13 +33,26 @@ pub(super) fn authorization_code(table: &Table<'_>) -> Option<Grant> {
     })
 }
 
-/// Refuses the settings of a login where nobody signs in.
-pub(super) fn refuse_keys(table: &Table<'_>, grant: &str) {
-    for item in LOGIN_KEYS.iter().filter_map(|key| table.own(key)) {
-        let message = format!(
-            "`{}` is for signing in, which `{grant}` does not do",
-            item.key
-        );
+/// Reads the grant of a login on another device.
+pub(super) fn device_code(table: &Table<'_>) -> Grant {
+    Grant::DeviceCode {
+        params: table.or("authorize_params", Vec::new(), |item| params(&item)),
+    }
+}
+
+/// Refuses the settings of a login where nobody signs in, or not in this way.
+pub(super) fn refuse_keys(table: &Table<'_>, kind: GrantKind) {
+    let others = LOGIN_KEYS
+        .iter()
+        .filter(|(_, kinds)| !kinds.contains(&kind));
+    for item in others.filter_map(|(key, _)| table.own(key)) {
+        let (key, grant) = (item.key, kind.word());
+        let message = match kind {
+            GrantKind::DeviceCode => {
+                format!("`{key}` is for signing in on this device, which `{grant}` does not do")
+            }
+            _ => format!("`{key}` is for signing in, which `{grant}` does not do"),
+        };
         let help = "remove it, or use `grant = \"authorization_code\"`";
         table.contradiction(&item, message, help);
     }

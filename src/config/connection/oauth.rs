@@ -45,6 +45,7 @@ const RESERVED_PARAMS: [&str; 18] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum GrantKind {
     AuthorizationCode,
+    DeviceCode,
     ClientCredentials,
     Password,
     JwtBearer,
@@ -52,8 +53,9 @@ pub(super) enum GrantKind {
 }
 
 impl GrantKind {
-    const ALL: [(&str, Self); 5] = [
+    const ALL: [(&str, Self); 6] = [
         ("authorization_code", Self::AuthorizationCode),
+        ("device_code", Self::DeviceCode),
         ("client_credentials", Self::ClientCredentials),
         ("password", Self::Password),
         ("jwt_bearer", Self::JwtBearer),
@@ -61,7 +63,7 @@ impl GrantKind {
     ];
 
     /// Returns its name in the configuration.
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         let named = Self::ALL.iter().find(|(_, kind)| *kind == self);
         named.map_or("", |(word, _)| word)
     }
@@ -70,6 +72,7 @@ impl GrantKind {
     fn endpoints(self) -> &'static [&'static str] {
         match self {
             Self::AuthorizationCode => &["authorize_url", "token_url"],
+            Self::DeviceCode => &["device_authorization_url", "token_url"],
             _ => &["token_url"],
         }
     }
@@ -87,12 +90,11 @@ pub(super) fn read(
     });
     let client_id = table.need("client_id", "the id the provider gave your app");
     let client_id = client_id.and_then(|item| item.text().map(str::to_owned));
-    if kind != GrantKind::AuthorizationCode {
-        login::refuse_keys(table, kind.word());
-    }
+    login::refuse_keys(table, kind);
     refuse_other_grants_keys(table, kind);
     let grant = match kind {
         GrantKind::AuthorizationCode => login::authorization_code(table),
+        GrantKind::DeviceCode => Some(login::device_code(table)),
         GrantKind::ClientCredentials => Some(Grant::ClientCredentials),
         GrantKind::Password => unattended::password(table, places),
         GrantKind::JwtBearer => unattended::jwt_bearer(table),

@@ -293,7 +293,7 @@ fn oauth() {
         (
             more("grant = \"implicit\""),
             "8:9",
-            "one of \"authorization_code\", \"client_credentials\"",
+            "one of \"authorization_code\", \"device_code\", \"client_credentials\"",
         ),
         (
             but(

@@ -129,7 +129,8 @@ pub(in crate::oauth) fn read(
     Reading::Refused(Refusal {
         class: class(oauth, answer, text, &message, now),
         status: answer.status,
-        code: code.and_then(|code| shown(code, sent)),
+        // A code may be as long as a token; it is one of the server's own words.
+        code: code.map(|code| without(code, sent)),
         description: description.and_then(|words| shown(words, sent)),
     })
 }
@@ -268,6 +269,12 @@ fn class(oauth: &OAuth, answer: &Answer, text: &str, message: &Message, now: Tim
 
 /// Returns a server's words without what was sent to it and without anything like a token.
 fn shown(words: &str, sent: &[&Secret]) -> Option<String> {
+    let words = scrub(&without(words, sent), DESCRIPTION);
+    Some(words).filter(|words| !words.is_empty())
+}
+
+/// Returns a server's words without what was sent to it.
+fn without(words: &str, sent: &[&Secret]) -> String {
     let mut words = words.to_owned();
     for secret in sent
         .iter()
@@ -276,10 +283,11 @@ fn shown(words: &str, sent: &[&Secret]) -> Option<String> {
     {
         words = words.replace(secret, "[removed]");
     }
-    Some(scrub(&words, DESCRIPTION)).filter(|words| !words.is_empty())
+    words
 }
 
-fn is_code(code: &str) -> bool {
+/// Returns true if `code` is fit to be shown as an OAuth error code.
+pub(in crate::oauth) fn is_code(code: &str) -> bool {
     let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.-".contains(c);
     (1..=LONGEST_CODE).contains(&code.len()) && code.chars().all(is_letter)
 }

@@ -68,7 +68,9 @@ impl Material {
             }),
             Grant::JwtBearer { claims } => Some(Self::JwtBearer(claims.clone())),
             Grant::Session(session) => Some(Self::Session(session.clone())),
-            Grant::AuthorizationCode { .. } | Grant::RefreshToken => None,
+            Grant::AuthorizationCode { .. } | Grant::DeviceCode { .. } | Grant::RefreshToken => {
+                None
+            }
         }
     }
 

@@ -2,16 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::entry::Entry;
 use super::flight::Landing;
 use super::{Inner, Keeper};
 use crate::config::Account;
-use crate::oauth::grant::{Class, Client, Question};
-use crate::oauth::login::{self, LoginDone, LoginStart, Pending};
+use crate::http;
+use crate::oauth::Error;
+use crate::oauth::discovery::Server;
+use crate::oauth::grant::{self, Ask, Class, Client, Question};
+use crate::oauth::login::{self, Answer, LoginDone, LoginStart, Pending};
 use crate::oauth::settle::Ending;
 use crate::oauth::vault::{Credential, Kind, Outcome};
-use crate::oauth::{Error, Secret};
+
+/// How long a person waits for a server that begins a login, and how much it may say.
+pub(super) const LIMITS: http::Limits = http::Limits {
+    timeout: Duration::from_secs(30),
+    body: grant::ANSWER_LIMIT,
+};
 
 impl Keeper {
     /// Begins a login: where to send the person, and what to finish it with.
@@ -29,19 +38,34 @@ impl Keeper {
         // Found out before the person has gone through it all rather than after.
         entry.secrets(oauth)?;
         let there = self.inner.server_for_login(&entry, oauth).await?;
-        let (start, pending) = login::begin(oauth, there, account, now)?;
+        let mut opening = login::open(oauth, there, account, now)?;
+        self.inner.push(&entry, oauth, &mut opening).await?;
+        let (start, pending) = opening.opened();
         self.logins().insert(account.clone(), pending);
         Ok(start)
     }
 
-    /// Finishes a login with the URL the person was sent back to, or the code in it.
+    /// Finishes a login with the URL the person was sent back to.
     ///
     /// Once the code is sent this ends by itself, also if the caller goes away.
     ///
     /// # Errors
     /// Why the login did not work; the credential that was there stays.
     pub async fn finish_login(&self, id: &str, redirected: &str) -> Result<LoginDone, Error> {
-        let (pending, code) = self.take_login(id, redirected)?;
+        let taken = self.take_login(id, |pending| pending.answer(redirected))?;
+        self.redeem_login(taken).await
+    }
+
+    /// As [`finish_login`](Self::finish_login), with a code alone, for which a person has vouched.
+    ///
+    /// # Errors
+    /// Why the login did not work; the credential that was there stays.
+    pub async fn finish_login_with_code(&self, id: &str, code: &str) -> Result<LoginDone, Error> {
+        let taken = self.take_login(id, |pending| pending.code_alone(code))?;
+        self.redeem_login(taken).await
+    }
+
+    async fn redeem_login(&self, (pending, answer): (Pending, Answer)) -> Result<LoginDone, Error> {
         let now = self.inner.clock.now();
         let entry = self.inner.accounts.admit(&pending.account, now)?;
         if self.inner.stopping.is_cancelled() {
@@ -51,7 +75,7 @@ impl Keeper {
         }
         let keeper = self.clone();
         let exchange = self.inner.flights.spawn(async move {
-            let done = keeper.inner.sign_in(&entry, &pending, code).await;
+            let done = keeper.inner.sign_in(&entry, &pending, &answer).await;
             match &done {
                 Ok(_) => keeper.inner.believe(&entry, pending.into_found()).await,
                 Err(Error::Login(login::Error::NotSent { .. })) => {
@@ -69,21 +93,30 @@ impl Keeper {
             .unwrap_or(Err(Error::Login(login::Error::Broken)))
     }
 
-    /// Takes the login `id` that `redirected` answers. A typing mistake or a stranger's answer
-    /// leaves it as it is.
-    fn take_login(&self, id: &str, redirected: &str) -> Result<(Pending, Secret), login::Error> {
+    /// Takes the login `id` with what `read` finds to answer it. A typing mistake or a stranger's
+    /// answer leaves it as it is.
+    fn take_login(
+        &self,
+        id: &str,
+        read: impl FnOnce(&Pending) -> Result<Answer, login::Error>,
+    ) -> Result<(Pending, Answer), login::Error> {
         let now = self.inner.clock.now();
         let mut logins = self.logins();
         let ended = logins.extract_if(.., |_, pending| pending.has_ended(now));
         ended.for_each(|(account, _)| self.inner.accounts.forget(&account));
         let pending = logins.values().find(|pending| pending.is(id));
         let pending = pending.ok_or(login::Error::NotPending)?;
-        let (account, code) = (pending.account.clone(), pending.code(redirected));
-        if matches!(code, Ok(_) | Err(login::Error::Denied { .. })) {
-            let taken = logins.remove(&account).ok_or(login::Error::NotPending)?;
-            return code.map(|code| (taken, code));
+        let (account, answer) = (pending.account.clone(), read(pending));
+        if let Err(
+            error @ (login::Error::NoCode
+            | login::Error::StillThere { .. }
+            | login::Error::OtherState),
+        ) = answer
+        {
+            return Err(error);
         }
-        Err(code.err().unwrap_or(login::Error::NotPending))
+        let taken = logins.remove(&account).ok_or(login::Error::NotPending)?;
+        answer.map(|answer| (taken, answer))
     }
 
     fn logins(&self) -> MutexGuard<'_, BTreeMap<Account, Pending>> {
@@ -96,38 +129,51 @@ impl Keeper {
 
 impl Inner {
     /// Exchanges the code of a login. The credential that was there stays until the new one is in.
-    pub(super) async fn sign_in(
+    async fn sign_in(
         &self,
         entry: &Arc<Entry>,
         pending: &Pending,
-        code: Secret,
+        answer: &Answer,
     ) -> Result<LoginDone, Error> {
+        let asked = (Kind::Code, pending.ask(&answer.code));
+        let redeemed = self.redeem(entry, pending.server(), asked).await?;
+        redeemed.map_err(|ending| refused_login(entry.account.clone(), &ending).1.into())
+    }
+
+    /// Asks for the first tokens of a login; returns how it ended if there are none.
+    ///
+    /// # Errors
+    /// If nothing could be asked, or the tokens could not be stored.
+    pub(super) async fn redeem(
+        &self,
+        entry: &Arc<Entry>,
+        server: &Server,
+        (kind, ask): (Kind, Ask<'_>),
+    ) -> Result<Result<LoginDone, Ending>, Error> {
         let oauth = entry.oauth().ok_or(login::Error::Broken)?;
         let secrets = entry.secrets(oauth)?;
         let places = self.places(oauth);
         let _place = places.acquire().await;
         let _turn = entry.turn.lock().await;
-        let attempt = self.begin(entry, Kind::Code, None, None).await?;
-        let question = Question {
-            client: Client {
-                oauth,
-                server: pending.server(),
-                secrets: &secrets,
-            },
-            ask: pending.ask(&code),
+        let attempt = self.begin(entry, kind, None, None).await?;
+        let client = Client {
+            oauth,
+            server,
+            secrets: &secrets,
         };
+        let question = Question { client, ask };
         let account = entry.account.clone();
         let ending = match self.exchange(entry, &attempt, &question).await {
-            Landing::Committed(credential) => return Ok(done(account, &credential)),
+            Landing::Committed(credential) => return Ok(Ok(done(account, &credential))),
             Landing::Stranded => return Err(login::Error::Stranded { account }.into()),
             Landing::Empty(ending) => ending,
         };
-        let (outcome, error) = refused_login(account, &ending);
+        let (outcome, _) = refused_login(account, &ending);
         let now = self.clock.now();
         let detail = Some(ending.detail());
         let closed = self.vault.close(&attempt, outcome, detail, None, now).await;
         self.cope(&attempt, closed);
-        Err(error.into())
+        Ok(Err(ending))
     }
 }
 
@@ -144,7 +190,7 @@ fn done(account: Account, credential: &Credential) -> LoginDone {
 }
 
 /// Says how the attempt of a login ended, and what its person is told. A code is never sent twice.
-fn refused_login(account: Account, ending: &Ending) -> (Outcome, login::Error) {
+pub(super) fn refused_login(account: Account, ending: &Ending) -> (Outcome, login::Error) {
     let detail = ending.detail();
     let refusal = match ending {
         Ending::NotSent(_) => {

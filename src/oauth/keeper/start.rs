@@ -68,6 +68,7 @@ pub(super) async fn open(
         accounts: Accounts::new(clients, known),
         servers,
         logins: Mutex::default(),
+        devices: Mutex::default(),
         metadata: Mutex::default(),
         flights: TaskTracker::new(),
         stopping: CancellationToken::new(),

@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use url::{Host, Url};
+use url::{Host, Url, form_urlencoded};
 
-use super::Error;
+use super::{Error, digest, same};
 
 /// The longest request head we read.
 const HEAD: usize = 8 * 1024;
@@ -26,15 +26,18 @@ const CONNECTIONS: u32 = 1_000;
 pub struct Loopback {
     listener: TcpListener,
     redirect_uri: Url,
+    /// The digest of the `state` that the right answer has.
+    state_digest: String,
     /// What a request must name as its host, so that no other site's name can lead here.
     host: String,
 }
 
-/// Listens at `redirect_uri`, which must be an `http` URL of this machine by address.
+/// Listens at `redirect_uri`, which must be an `http` URL of this machine by address, for the answer
+/// whose `state` has `state_digest`.
 ///
 /// # Errors
 /// If it is not, or its port is taken.
-pub async fn listen(redirect_uri: &Url) -> Result<Loopback, Error> {
+pub async fn listen(redirect_uri: &Url, state_digest: &str) -> Result<Loopback, Error> {
     let refuse = |why: String| Error::CannotListen {
         redirect_uri: redirect_uri.to_string(),
         why,
@@ -47,6 +50,7 @@ pub async fn listen(redirect_uri: &Url) -> Result<Loopback, Error> {
     Ok(Loopback {
         listener,
         redirect_uri: redirect_uri.clone(),
+        state_digest: state_digest.to_owned(),
         host: redirect_uri[url::Position::BeforeHost..url::Position::AfterPort].to_owned(),
     })
 }
@@ -91,13 +95,25 @@ impl Loopback {
     async fn serve(&self, stream: &mut TcpStream) -> Option<String> {
         let head = head(stream).await?;
         let target = self.target(&head);
-        let page = match target {
-            Some(_) => page(
+        let right = target.filter(|target| self.is_right(target));
+        let page = match (target, right) {
+            (Some(_), Some(right)) if parameter(right, "code").is_some() => page(
                 "200 OK",
                 "Back to the terminal",
                 "tidegate has the answer. You can close this window.",
             ),
-            None => page(
+            (Some(_), Some(_)) => page(
+                "200 OK",
+                "You are not signed in",
+                "The server granted nothing. The terminal says why, and what to do.",
+            ),
+            (Some(_), None) => page(
+                "400 Bad Request",
+                "Not the login that waits",
+                "This answer belongs to another login, and changes nothing. Open the address that \
+                 the terminal shows.",
+            ),
+            (None, _) => page(
                 "404 Not Found",
                 "Nothing here",
                 "This address waits for the answer of a login.",
@@ -106,7 +122,7 @@ impl Loopback {
         // A browser that has gone away has still answered.
         let _ = stream.write_all(page.as_bytes()).await;
         let _ = stream.shutdown().await;
-        let target = target?;
+        let target = right?;
         Some(format!(
             "{}{target}",
             self.redirect_uri.origin().ascii_serialization()
@@ -131,12 +147,26 @@ impl Loopback {
         is_ours.then_some(target)
     }
 
+    /// Returns true if `target` answers the login that waits.
+    fn is_right(&self, target: &str) -> bool {
+        let state = parameter(target, "state");
+        state.is_some_and(|state| same(&digest(&state), &self.state_digest))
+    }
+
     fn broken(&self, why: &str) -> Error {
         Error::CannotListen {
             redirect_uri: self.redirect_uri.to_string(),
             why: why.to_owned(),
         }
     }
+}
+
+/// Returns the value of a parameter in the query of `target`.
+fn parameter(target: &str, name: &str) -> Option<String> {
+    let (_, query) = target.split_once('?')?;
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    let found = pairs.find(|(key, _)| key == name);
+    found.map(|(_, value)| value.into_owned())
 }
 
 /// Reads a request up to the empty line.
@@ -191,7 +221,7 @@ mod tests {
         let address = spare.local_addr().unwrap();
         drop(spare);
         let redirect_uri: Url = format!("http://{address}/callback").parse().unwrap();
-        let loopback = listen(&redirect_uri).await.unwrap();
+        let loopback = listen(&redirect_uri, &digest("s")).await.unwrap();
         let waiting = tokio::spawn(loopback.redirected());
         let strangers = [
             format!("GET /favicon.ico HTTP/1.1\r\nHost: {address}\r\n\r\n"),
@@ -210,6 +240,13 @@ mod tests {
                     .starts_with("HTTP/1.1 404"),
                 "{request}"
             );
+        }
+        for request in [
+            format!("GET /callback?code=x HTTP/1.1\r\nHost: {address}\r\n\r\n"),
+            format!("GET /callback?code=x&state=other HTTP/1.1\r\nHost: {address}\r\n\r\n"),
+        ] {
+            let answer = ask(address, request).await;
+            assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
         }
         // Longer than we read: dropped without an answer.
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -240,7 +277,7 @@ mod tests {
         ] {
             let url = refused.parse().unwrap();
             assert!(
-                listen(&url).await.is_err() && !can_listen(&url),
+                listen(&url, "").await.is_err() && !can_listen(&url),
                 "{refused}"
             );
         }

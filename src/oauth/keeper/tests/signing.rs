@@ -35,12 +35,21 @@ async fn a_failed_login_leaves_the_credential_that_was_there() {
         .finish_login(&start.id, "https://t/?code=c&state=s")
         .await;
     assert!(stranger.unwrap_err().to_string().contains("another login"));
-    keeper.finish_login(&start.id, "c%21").await.unwrap();
-    let again = keeper.finish_login(&start.id, "c%21").await.unwrap_err();
+    keeper
+        .finish_login_with_code(&start.id, "a-code%21")
+        .await
+        .unwrap();
+    let again = keeper
+        .finish_login_with_code(&start.id, "a-code%21")
+        .await
+        .unwrap_err();
     assert!(again.to_string().contains("was finished"), "{again}");
     let start = keeper.begin_login(&account()).await.unwrap();
     house.advance(600);
-    keeper.finish_login(&start.id, "c%21").await.unwrap_err();
+    keeper
+        .finish_login_with_code(&start.id, "a-code%21")
+        .await
+        .unwrap_err();
 }
 
 #[tokio::test]
