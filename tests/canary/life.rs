@@ -18,13 +18,16 @@ pub(crate) const SHOP_TOKEN: &str = "shop-canary-8Kq2+vX/zP0w=Y7mJ4n";
 pub(crate) const MACHINE_TOKEN: &str = "machine-canary-4fT9sL0xQ2";
 pub(crate) const PASSWORD: &str = "password-canary-ö9&Vr+2sK x7Q%3d";
 pub(crate) const PASSWORDS_TOKEN: &str = "password-token-canary-6Hd0pZ1";
+pub(crate) const SESSION_PASSWORD: &str = "session-password-canary-\"7\\Gt'4Zq";
+pub(crate) const SESSION_TOKEN: &str = "session-token-canary-Wm3+Lk8/Rv";
 pub(crate) const QUERY_KEY: &str = "query-canary-2w/E+r=t&Y%u8Io";
 pub(crate) const LITERAL: &str = "literal-canary-Zt5%r&9W#e1u!Qb";
 /// Files that the test itself wrote a secret into.
-pub(crate) const SOURCES: [&str; 5] = [
+pub(crate) const SOURCES: [&str; 6] = [
     "vault.key",
     "client-secret",
     "query-key",
+    "session-password",
     "client.pem",
     "tidegate.toml",
 ];
@@ -46,6 +49,9 @@ impl Life {
         let exact = Exact::new(Settings::default());
         exact.house.write_private("vault.key", KEY);
         exact.house.write_private("query-key", QUERY_KEY);
+        exact
+            .house
+            .write_private("session-password", SESSION_PASSWORD);
         exact.house.write_private("client.pem", &private_key());
         let echoes = Arc::new(AtomicBool::new(false));
         let shop = Scripted::start(shop(Arc::clone(&echoes)));
@@ -151,6 +157,8 @@ impl Life {
             ("sealed password", PASSWORD),
             ("password's token", PASSWORDS_TOKEN),
             ("query key", QUERY_KEY),
+            ("session's password", SESSION_PASSWORD),
+            ("session's token", SESSION_TOKEN),
             ("literal secret", LITERAL),
         ];
         let named = |what: &'static str| move |secret| (what.to_owned(), secret);
@@ -285,6 +293,23 @@ url = "/report"
 paging = "none"
 key = ["id"]
 
+[connection.session]
+base_url = "{shop}"
+token_header = "X-Session"
+
+[connection.session.session]
+url = "/session"
+json = {{ user = "reports", password = "{{{{ secret.password }}}}" }}
+secrets = {{ password = {{ file = "session-password" }} }}
+token = "session"
+lifetime = "10m"
+
+[flow.session]
+connection = "session"
+url = "/report"
+paging = "none"
+key = ["id"]
+
 [connection.keyed]
 base_url = "{shop}"
 token = {{ file = "query-key" }}
@@ -317,6 +342,7 @@ pub(crate) fn shop(is_ill: Arc<AtomicBool>) -> impl Fn(&Asked) -> Vec<u8> + Send
             "/password-token" => json(&format!(
                 r#"{{"access_token": "{PASSWORDS_TOKEN}", "expires_in": 600}}"#
             )),
+            "/session" => json(&format!(r#"{{"session": "{SESSION_TOKEN}"}}"#)),
             "/token" => json(&format!(
                 r#"{{"access_token": "{MACHINE_TOKEN}", "expires_in": 600}}"#
             )),

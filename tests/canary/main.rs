@@ -23,8 +23,8 @@ use tidegate::config;
 use tidegate::sandbox::{At, Canned, Fault, Settings};
 
 use life::{
-    KEY, LITERAL, Life, MACHINE_TOKEN, PASSWORD, PASSWORDS_TOKEN, QUERY_KEY, SHOP_TOKEN,
-    other_connections,
+    KEY, LITERAL, Life, MACHINE_TOKEN, PASSWORD, PASSWORDS_TOKEN, QUERY_KEY, SESSION_PASSWORD,
+    SESSION_TOKEN, SHOP_TOKEN, other_connections,
 };
 use support::{Asked, Canaries, Exact, Scripted, eventually};
 
@@ -55,10 +55,20 @@ fn promise_6_no_secret_is_shown_or_left_in_clear() {
     let sent = |needle: &str, to: &Scripted| {
         to.asked().iter().any(|asked| {
             let mut form = url::form_urlencoded::parse(&asked.body);
-            asked.headers.contains(needle) || form.any(|(_, value)| value == needle)
+            let json: serde_json::Value = serde_json::from_slice(&asked.body).unwrap_or_default();
+            asked.headers.contains(needle)
+                || form.any(|(_, value)| value == needle)
+                || json["password"] == needle
         })
     };
-    for secret in [SHOP_TOKEN, MACHINE_TOKEN, PASSWORD, PASSWORDS_TOKEN] {
+    for secret in [
+        SHOP_TOKEN,
+        MACHINE_TOKEN,
+        PASSWORD,
+        PASSWORDS_TOKEN,
+        SESSION_PASSWORD,
+        SESSION_TOKEN,
+    ] {
         assert!(sent(secret, &life.shop), "{secret} was never sent");
     }
     let query = |asked: &Asked| {
