@@ -34,6 +34,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const PREALLOCATED: u64 = 4 << 20;
 /// How much of one segment of a path is shown.
 const LONGEST_SEGMENT: usize = 80;
+/// How the TLS library begins to say that it does not trust a server.
+const UNTRUSTED: &str = "invalid peer certificate";
 /// What we call ourselves.
 const USER_AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 
@@ -120,6 +122,14 @@ pub enum Error {
         /// Why.
         cause: String,
     },
+    /// The server never saw the request, because its certificate is not one to be trusted.
+    #[error("could not trust {origin}: {cause}")]
+    Untrusted {
+        /// Scheme, host and port.
+        origin: String,
+        /// Why.
+        cause: String,
+    },
     /// The request was sent, and its answer did not come, or not whole.
     #[error("the answer of {origin} was lost: {cause}")]
     Lost {
@@ -168,6 +178,7 @@ impl Error {
         match self {
             Self::NotSent { .. } | Self::Lost { .. } | Self::Encoded { .. } => Remedy::Wait,
             Self::TooLarge { .. }
+            | Self::Untrusted { .. }
             | Self::ForeignOrigin { .. }
             | Self::BadCredential
             | Self::Setup { .. } => Remedy::EditConfig,
@@ -362,7 +373,9 @@ fn lost_or_not_sent(origin: &str, error: reqwest::Error) -> Error {
     } else {
         cause(&error)
     };
-    if error.is_connect() || error.is_builder() {
+    if error.is_connect() && cause.starts_with(UNTRUSTED) {
+        Error::Untrusted { origin, cause }
+    } else if error.is_connect() || error.is_builder() {
         Error::NotSent { origin, cause }
     } else {
         Error::Lost { origin, cause }

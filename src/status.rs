@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Account, Config, Name};
 use crate::journal::{self, Outcome, RunRow};
-use crate::oauth::{self, Health, Keeper, State, vault};
+use crate::oauth::{self, Health, Keeper, Reason, State, vault};
 use crate::remedy::Remedy;
 use crate::run::Runner;
 use crate::scheduler::Plan;
@@ -85,10 +85,10 @@ impl From<Health> for ConnectionStatus {
                 Some("nothing to do yet; it is being settled".to_owned()),
             ),
             State::NeedsLogin | State::NeedsAttention => (false, Some(login())),
-            State::ClientRejected => (
-                false,
-                Some("check `client_id` and `client_secret`".to_owned()),
-            ),
+            State::ClientRejected => {
+                let reason = health.reason.unwrap_or(Reason::ClientRefused);
+                (false, Some(reason.mend(&account)))
+            }
         };
         Self {
             connection: account.connection.to_string(),

@@ -35,6 +35,7 @@ CREATE TABLE credentials (
     expires_at         TEXT,              -- of the access token; NULL if it lasts until refused
     refresh_expires_at TEXT,              -- NULL if the server does not say
     rotates            INTEGER NOT NULL,  -- 1 once a refresh has brought a new refresh token
+    refreshed          INTEGER NOT NULL,  -- 1 once a refresh has worked
     scope              TEXT,              -- as granted, if the server says
     signed_in_at       TEXT NOT NULL,     -- when the person signed in who granted this
     login_is_finite    INTEGER NOT NULL,  -- 1 once a refresh has not moved refresh_expires_at

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use url::{Origin, Url};
 
 use super::{Name, SecretSource};
+use crate::record::FieldPath;
 use crate::template::Template;
 
 pub use endpoints::{Endpoints, Issuer};
@@ -166,6 +167,10 @@ pub struct OAuth {
     pub refresh_limits: Vec<Budget>,
     /// The access token's life where the answer does not say.
     pub default_lifetime: Duration,
+    /// Where the tokens stand in an answer, if they are not its own members.
+    pub token_path: Option<FieldPath>,
+    /// What this server calls tokens that are sent as bearer tokens are, besides that.
+    pub token_types: Vec<String>,
     /// Where this server's errors mean something else than RFC 6749 says; the first match counts.
     pub errors: Vec<ErrorRule>,
 }
@@ -178,6 +183,20 @@ impl OAuth {
         let named = self.issuer.as_ref().map(Issuer::url);
         let authority = self.endpoints.token.as_ref().or(named);
         authority.expect("a connection without a token endpoint names its authorization server")
+    }
+
+    /// Returns true if both are at the same authorization server.
+    #[must_use]
+    pub fn is_same_server(&self, other: &Self) -> bool {
+        self.authority().origin() == other.authority().origin()
+    }
+
+    /// Returns true if `other` is the same client at the same server: what refuses one refuses both.
+    #[must_use]
+    pub fn is_same_client(&self, other: &Self) -> bool {
+        self.authority() == other.authority()
+            && self.client_id == other.client_id
+            && self.client_auth == other.client_auth
     }
 
     /// Returns true if the client signs assertions.
@@ -251,13 +270,6 @@ impl Grant {
             | Self::Session(_) => true,
             Self::AuthorizationCode { .. } | Self::DeviceCode { .. } | Self::RefreshToken => false,
         }
-    }
-
-    /// Returns true if a password is sent: one that is refused must not be sent again, because
-    /// accounts are locked after a few tries.
-    #[must_use]
-    pub fn sends_password(&self) -> bool {
-        matches!(self, Self::Password { .. } | Self::Session(_))
     }
 }
 

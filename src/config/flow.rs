@@ -13,6 +13,8 @@ use super::{Name, Schedule};
 use crate::record::{CursorValue, FieldPath};
 use crate::template::Template;
 
+pub(in crate::config) use resource::field_path;
+
 /// What is scheduled.
 #[derive(Debug, Clone)]
 pub struct Flow {

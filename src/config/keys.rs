@@ -92,6 +92,8 @@ pub(super) const OAUTH: &[&str] = &[
     "token_params",
     "refresh",
     "default_lifetime",
+    "token_types",
+    "token_path",
     "errors",
 ];
 /// What a connection says about the source itself.

@@ -18,8 +18,8 @@ const SECRET_WORDS: [&str; 10] = [
     "apikey",
 ];
 /// Unless it ends like a setting that is about a secret and holds none.
-const NO_SECRET: [&str; 7] = [
-    "_url", "_body", "_params", "_header", "_scheme", "_query", "_cookie",
+const NO_SECRET: [&str; 9] = [
+    "_url", "_body", "_params", "_header", "_scheme", "_query", "_cookie", "_types", "_path",
 ];
 
 /// Returns `source` with every literal secret replaced by asterisks, byte for byte, so that places

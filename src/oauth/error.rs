@@ -61,12 +61,14 @@ pub enum Error {
     },
     /// The server refuses the client, or the way it asks.
     #[error(
-        "the authorization server rejects the client of connection `{account}`{}",
-        in_brackets(detail)
+        "the authorization server rejects {} of connection `{account}`{}",
+        what_is_rejected(*reason), in_brackets(detail)
     )]
     Rejected {
         /// Whose.
         account: Account,
+        /// Why.
+        reason: Option<Reason>,
         /// What the server said.
         detail: Option<String>,
     },
@@ -160,7 +162,7 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::NeedsAttention {
-                reason: Some(Reason::PasswordRefused),
+                reason: Some(Reason::PasswordRefused | Reason::Certificate),
                 ..
             } => Remedy::EditConfig,
             Self::NeedsLogin { .. } | Self::NeedsAttention { .. } => Remedy::Login,
@@ -184,31 +186,15 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NeedsLogin { account, .. } => {
-                Some(format!("type `tidegate login {}`", account.words()))
-            }
+            Self::NeedsLogin {
+                account, reason, ..
+            } => Some(reason.mend(account)),
             Self::NeedsAttention {
-                account,
-                reason: Some(Reason::Unreadable),
-                ..
-            } => Some(format!("type `tidegate login {}`", account.words())),
-            Self::NeedsAttention {
-                account,
-                reason: Some(Reason::PasswordRefused),
-                ..
-            } => Some(format!(
-                "correct the password and start tidegate again; if it is right, type `tidegate \
-                 logout {}`, and it is tried once more",
-                account.words()
-            )),
-            Self::NeedsAttention { account, .. } => Some(format!(
-                "type `tidegate login {}`; if that is refused too, check the client secret",
-                account.words()
-            )),
-            Self::Rejected { account, .. } => Some(format!(
-                "check `client_id` and `client_secret` of connection `{}`",
-                account.connection
-            )),
+                account, reason, ..
+            } => Some(reason.unwrap_or(Reason::Unclassified).mend(account)),
+            Self::Rejected {
+                account, reason, ..
+            } => Some(reason.unwrap_or(Reason::ClientRefused).mend(account)),
             Self::AccessRefused { .. } => {
                 Some("check what the client and its user may read".to_owned())
             }
@@ -267,7 +253,11 @@ impl Error {
     ) -> Self {
         let account = account.clone();
         match (state, next_at) {
-            (State::ClientRejected, _) => Self::Rejected { account, detail },
+            (State::ClientRejected, _) => Self::Rejected {
+                account,
+                reason,
+                detail,
+            },
             (State::NeedsAttention, _) => Self::NeedsAttention {
                 account,
                 reason,
@@ -301,6 +291,7 @@ fn in_brackets(detail: &Option<String>) -> String {
 fn why_login(reason: Reason) -> &'static str {
     match reason {
         Reason::NeverSignedIn => "nobody has signed in yet",
+        Reason::NothingImported => "no refresh token was brought in yet",
         Reason::LoggedOut => "somebody signed out",
         Reason::NoRefreshToken => {
             "its access token has ended, and the server gave no refresh token"
@@ -312,6 +303,7 @@ fn why_login(reason: Reason) -> &'static str {
         Reason::RotationAnswerLost => {
             "the answer that brought its next refresh token was lost, and the old one was refused"
         }
+        Reason::NeverWorked => "its refresh token was refused at its first use",
         _ => "its refresh token was refused",
     }
 }
@@ -325,6 +317,7 @@ fn why_wait(reason: Option<Reason>) -> &'static str {
         Some(Reason::AnswerLost) => "the answer to its refresh was lost, and it is asked again",
         Some(Reason::ServerTrouble) => "the authorization server has trouble",
         Some(Reason::Unclassified) => "the authorization server refused without saying why",
+        Some(Reason::Denied) => "the authorization server denies access",
         Some(Reason::VaultUnwritable) => "the vault could not be written, so nothing was sent",
         Some(Reason::SecretMissing) => "a secret could not be read",
         Some(Reason::ServerUnknown) => "nobody says where the authorization server answers",
@@ -338,6 +331,16 @@ fn why_attention(reason: Option<Reason>) -> &'static str {
         Some(Reason::PasswordRefused) => {
             "its password was refused, and is not sent again lest the account be locked"
         }
+        Some(Reason::Certificate) => "its authorization server cannot be trusted",
+        Some(Reason::Denied) => "the authorization server denies access",
         _ => "the authorization server refuses without saying why",
+    }
+}
+
+fn what_is_rejected(reason: Option<Reason>) -> &'static str {
+    match reason {
+        Some(Reason::AssertionRefused) => "the assertion",
+        Some(Reason::Configuration) => "the requests",
+        _ => "the client",
     }
 }

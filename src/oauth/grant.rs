@@ -3,16 +3,18 @@
 mod answer;
 mod fields;
 mod post;
+mod refusal;
+mod scope;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-pub(super) use answer::{
-    Class, LONGEST_LIFE, Reading, Refusal, Tokens, is_code, is_token, read, retry_after,
-};
+pub(super) use answer::{LONGEST_LIFE, Reading, Tokens, is_token, read};
 pub(super) use fields::Fields;
 pub(super) use post::Client;
+pub(super) use refusal::{Class, Refusal, is_code, retry_after};
+pub(super) use scope::missing;
 
 use super::assertion::{self, SignError};
 use super::session;
@@ -231,7 +233,7 @@ mod tests {
             (
                 ClientAuth::Body,
                 BodyFormat::Form,
-                "grant_type=refresh_token&refresh_token=r%211&client_id=client+1&client_secret=s%3Ae%2Fc%25t+%C3%A9&x=y",
+                "grant_type=refresh_token&refresh_token=r%211&x=y&client_id=client+1&client_secret=s%3Ae%2Fc%25t+%C3%A9",
                 None,
             ),
             (
@@ -244,7 +246,7 @@ mod tests {
             (
                 ClientAuth::None,
                 BodyFormat::Form,
-                "grant_type=refresh_token&refresh_token=r%211&client_id=client+1&x=y",
+                "grant_type=refresh_token&refresh_token=r%211&x=y&client_id=client+1",
                 None,
             ),
         ];

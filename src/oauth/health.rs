@@ -1,9 +1,11 @@
 //! How an account is, for people: the same from the keeper and from the files alone; pure.
 
-use super::Health;
 use super::outlook::{Notice, login_ends_at, notices};
 use super::standing::{Reason, State};
+use super::vault::Credential;
 use super::window::View;
+use super::{Health, grant};
+use crate::config::OAuth;
 
 /// Returns how the account seen as `view` is. What nobody has written down yet is seen all the
 /// same: an access token that has ended and cannot be renewed.
@@ -12,6 +14,7 @@ pub(super) fn of(view: &View<'_>, is_flying: bool) -> Health {
     let standing = view.standing;
     let notices = notices(view);
     let words = view.account.words();
+    let told = notices.iter().map(|notice| notice.told(&words));
     let credential = view.credential;
     Health {
         connection: view.account.connection.clone(),
@@ -28,8 +31,19 @@ pub(super) fn of(view: &View<'_>, is_flying: bool) -> Health {
         next_refresh_at: view.due_at(None).map(|at| at.max(view.now)),
         scope: credential.and_then(|credential| credential.scope.clone()),
         is_alarming: notices.iter().any(Notice::is_alarm),
-        notices: notices.iter().map(|notice| notice.told(&words)).collect(),
+        notices: told
+            .chain(credential.and_then(|it| lacks(view.oauth, it)))
+            .collect(),
     }
+}
+
+/// Says which scopes were asked for and not granted.
+pub(super) fn lacks(oauth: &OAuth, credential: &Credential) -> Option<String> {
+    let missing = grant::missing(&oauth.scopes, credential.scope.as_deref()?);
+    let missing: Vec<String> = missing.iter().map(|scope| format!("`{scope}`")).collect();
+    let (is_one, missing) = (missing.len() == 1, missing.join(", "));
+    let verb = if is_one { "was" } else { "were" };
+    (!missing.is_empty()).then(|| format!("{missing} {verb} asked for and not granted"))
 }
 
 fn seen(view: &View<'_>, is_flying: bool) -> (State, Option<Reason>) {

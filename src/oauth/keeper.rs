@@ -24,9 +24,11 @@
 //! the commit, a file that no open attempt owns.
 
 mod accounts;
+mod conclude;
 mod device;
 mod entry;
 mod flight;
+mod material;
 mod metadata;
 mod push;
 mod rejected;
@@ -199,7 +201,7 @@ impl Keeper {
             match (verdict, present) {
                 (Verdict::Use, Some(token)) => return Ok(token),
                 (Verdict::Wait(at), _) => {
-                    let is_over = entry.has_found_its_secret(oauth)?;
+                    let is_over = self.inner.is_held_no_longer(entry, oauth)?;
                     if !is_over && !self.wait(Some(at)).await {
                         return Err(entry.error(Some(at)));
                     }
@@ -213,7 +215,11 @@ impl Keeper {
                         return present.filter(|_| is_usable).ok_or(error);
                     }
                 }
-                (Verdict::Stop, _) => return Err(entry.error(None)),
+                (Verdict::Stop, _) => {
+                    if !self.inner.is_held_no_longer(entry, oauth)? {
+                        return Err(entry.error(None));
+                    }
+                }
             }
         }
         let live = entry.live();

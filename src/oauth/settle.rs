@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::grant::{Class, Refusal};
 use super::standing::{Reason, Standing, State};
-use super::vault::Outcome;
+use super::vault::{Kind, Outcome};
 use super::window::{View, ladder};
 use crate::clock::after;
 use crate::config::RetryInDoubt;
@@ -12,6 +12,8 @@ use crate::seal;
 
 /// How often something is refused without a known word before a person is asked to look.
 const UNCLASSIFIED_TRIES: u32 = 5;
+/// The same for access that is denied.
+const DENIED_TRIES: u32 = 3;
 /// How long after its first refusal a refresh token is tried once more. Servers with several
 /// machines have been seen to refuse a good token while one of them was behind.
 const CONFIRM_AFTER: Duration = Duration::from_secs(60);
@@ -23,6 +25,8 @@ const HOURLY: u32 = 6;
 pub(super) enum Ending {
     /// The server never saw it.
     NotSent(String),
+    /// The server never saw it, because nobody vouches that it is the right one.
+    Untrusted(String),
     /// The server may have seen it; nobody knows what it did.
     Lost(String),
     /// The server answered.
@@ -42,6 +46,7 @@ impl Ending {
     pub(super) fn may_pass_soon(&self) -> bool {
         match self {
             Self::NotSent(_) | Self::Lost(_) => true,
+            Self::Untrusted(_) => false,
             Self::Refused(refusal) => refusal.class == Class::InDoubt,
         }
     }
@@ -49,45 +54,53 @@ impl Ending {
     /// Returns what may be shown of it.
     pub(super) fn detail(&self) -> String {
         match self {
-            Self::NotSent(detail) | Self::Lost(detail) => detail.clone(),
+            Self::NotSent(detail) | Self::Untrusted(detail) | Self::Lost(detail) => detail.clone(),
             Self::Refused(refusal) => refusal.to_string(),
         }
     }
 }
 
-/// Decides what `ending` means for a connection seen as `view`, whose configuration has `digest`.
-pub(super) fn settle(view: &View<'_>, ending: &Ending, digest: [u8; seal::KEY]) -> Settled {
+/// Decides what `ending` means for a connection seen as `view`, which spent what `kind` says and
+/// whose configuration has `digest`.
+pub(super) fn settle(
+    view: &View<'_>,
+    kind: Kind,
+    ending: &Ending,
+    digest: [u8; seal::KEY],
+) -> Settled {
     let failures = view.standing.failures.saturating_add(1);
     let next = Next {
         view,
+        kind,
+        digest,
         detail: ending.detail(),
         failures,
     };
     let class = match ending {
         Ending::NotSent(_) => return next.back_off(Reason::Unreachable, None, Outcome::NotSent),
+        Ending::Untrusted(_) => return next.untrusted(),
         Ending::Lost(_) => Class::InDoubt,
         Ending::Refused(refusal) => refusal.class,
     };
+    use {Reason as R, State as S};
     match class {
         Class::TooEarly => next.too_early(),
         Class::Transient { retry_after } => {
-            next.back_off(Reason::ServerTrouble, retry_after, Outcome::Transient)
+            next.back_off(R::ServerTrouble, retry_after, Outcome::Transient)
         }
         Class::InDoubt => next.lost(),
-        Class::Configuration => next.rejected(
-            State::ClientRejected,
-            Reason::Configuration,
-            Outcome::Configuration,
-            digest,
-        ),
-        Class::Unclassified if failures >= UNCLASSIFIED_TRIES => next.rejected(
-            State::NeedsAttention,
-            Reason::Unclassified,
-            Outcome::Unclassified,
-            digest,
-        ),
-        Class::Unclassified => next.back_off(Reason::Unclassified, None, Outcome::Unclassified),
-        Class::DeadGrant if view.oauth.grant.sends_password() => next.locked_out(digest),
+        Class::Client => next.rejected(S::ClientRejected, R::ClientRefused, Outcome::Configuration),
+        Class::Configuration => {
+            next.rejected(S::ClientRejected, R::Configuration, Outcome::Configuration)
+        }
+        Class::Denied if failures >= DENIED_TRIES => {
+            next.rejected(S::NeedsAttention, R::Denied, Outcome::Unclassified)
+        }
+        Class::Denied => next.back_off(R::Denied, None, Outcome::Unclassified),
+        Class::Unclassified if failures >= UNCLASSIFIED_TRIES => {
+            next.rejected(S::NeedsAttention, R::Unclassified, Outcome::Unclassified)
+        }
+        Class::Unclassified => next.back_off(R::Unclassified, None, Outcome::Unclassified),
         Class::DeadGrant => next.dead(),
     }
 }
@@ -95,6 +108,8 @@ pub(super) fn settle(view: &View<'_>, ending: &Ending, digest: [u8; seal::KEY]) 
 /// The makings of the next standing.
 struct Next<'a> {
     view: &'a View<'a>,
+    kind: Kind,
+    digest: [u8; seal::KEY],
     detail: String,
     failures: u32,
 }
@@ -117,6 +132,8 @@ impl Next<'_> {
         }
         let reason = match self.view.standing.reason {
             Some(Reason::RefusedOnce) => Reason::RefusedOnce,
+            // What made us ask without the refresh token holds until that has worked.
+            Some(why) if !self.view.spends_refresh_token() && why.is_about_refresh_token() => why,
             _ => reason,
         };
         let standing = self.standing(State::BackingOff, reason);
@@ -161,8 +178,12 @@ impl Next<'_> {
 
     fn lost(self) -> Settled {
         if self.view.oauth.grant.is_unattended() {
-            // Nothing was spent, so nothing is in doubt.
-            return self.back_off(Reason::ServerTrouble, None, Outcome::Lost);
+            // What may be spent is not needed again, so nothing is in doubt.
+            let reason = match self.kind {
+                Kind::Refresh => Reason::AnswerLost,
+                _ => Reason::ServerTrouble,
+            };
+            return self.back_off(reason, None, Outcome::Lost);
         }
         let is_first = !self.view.in_doubt;
         let next_at = match self.view.oauth.retry_in_doubt {
@@ -184,22 +205,32 @@ impl Next<'_> {
         }
     }
 
+    /// Goes on trying, and tells at once: a certificate seldom mends itself.
+    fn untrusted(self) -> Settled {
+        let wait = ladder(self.view.account, self.failures);
+        let next_at = Some(after(self.view.now, wait));
+        let outcome = (!self.view.in_doubt).then_some(Outcome::NotSent);
+        let standing = self.standing(State::NeedsAttention, Reason::Certificate);
+        Settled {
+            standing: Standing {
+                next_at,
+                ..standing
+            },
+            outcome,
+        }
+    }
+
     /// Waits for a person, and looks every hour whether the server has changed its mind.
-    fn rejected(
-        self,
-        state: State,
-        reason: Reason,
-        outcome: Outcome,
-        digest: [u8; seal::KEY],
-    ) -> Settled {
+    fn rejected(self, state: State, reason: Reason, outcome: Outcome) -> Settled {
         let wait = ladder(self.view.account, self.failures.max(HOURLY));
         let next_at = Some(after(self.view.now, wait));
         let outcome = (!self.view.in_doubt).then_some(outcome);
+        let rejected = Some(self.digest);
         let standing = self.standing(state, reason);
         Settled {
             standing: Standing {
                 next_at,
-                rejected: Some(digest),
+                rejected,
                 ..standing
             },
             outcome,
@@ -207,18 +238,41 @@ impl Next<'_> {
     }
 
     /// Stops until another password is there: a few more tries would lock the account.
-    fn locked_out(self, digest: [u8; seal::KEY]) -> Settled {
+    fn locked_out(self) -> Settled {
+        let rejected = Some(self.digest);
         let standing = self.standing(State::NeedsAttention, Reason::PasswordRefused);
         Settled {
             standing: Standing {
-                rejected: Some(digest),
+                rejected,
                 ..standing
             },
             outcome: Some(Outcome::Refused),
         }
     }
 
+    /// The server says that what was spent gives no access.
     fn dead(self) -> Settled {
+        let refused =
+            |next: Self, reason| next.rejected(State::ClientRejected, reason, Outcome::Refused);
+        match self.kind {
+            Kind::Refresh if self.view.oauth.grant.is_unattended() => self.fall_back(),
+            Kind::Refresh | Kind::Code | Kind::Device => self.revoked(),
+            Kind::Password | Kind::Session => self.locked_out(),
+            Kind::JwtBearer => refused(self, Reason::AssertionRefused),
+            // There is no grant that could have died: the server means the client.
+            Kind::ClientCredentials => refused(self, Reason::ClientRefused),
+        }
+    }
+
+    /// Asks again at once, with what the configuration holds.
+    fn fall_back(self) -> Settled {
+        Settled {
+            standing: self.standing(State::BackingOff, Reason::Refused),
+            outcome: Some(Outcome::Refused),
+        }
+    }
+
+    fn revoked(self) -> Settled {
         // A server that revokes everything when it sees a spent token again, or counts requests, is
         // not asked twice; nor is one that has answered a doubt.
         let confirms = self.view.oauth.retry_in_doubt == RetryInDoubt::AtOnce
@@ -231,9 +285,14 @@ impl Next<'_> {
                 ..self.standing(State::BackingOff, Reason::RefusedOnce)
             }
         } else {
-            let reason = match self.view.in_doubt {
-                true => Reason::RotationAnswerLost,
-                false => Reason::Refused,
+            let has_worked = self
+                .view
+                .credential
+                .is_none_or(|credential| credential.refreshed);
+            let reason = match (self.view.in_doubt, has_worked) {
+                (true, _) => Reason::RotationAnswerLost,
+                (false, true) => Reason::Refused,
+                (false, false) => Reason::NeverWorked,
             };
             self.standing(State::NeedsLogin, reason)
         };
@@ -263,213 +322,4 @@ impl Next<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Account, Name, OAuth};
-    use crate::oauth::testing::{credential, oauth};
-    use jiff::Timestamp;
-
-    const DIGEST: [u8; seal::KEY] = [7; seal::KEY];
-
-    fn now() -> Timestamp {
-        "2025-03-02T06:00:00Z".parse().unwrap()
-    }
-
-    fn refused(class: Class) -> Ending {
-        Ending::Refused(Refusal {
-            class,
-            status: 400,
-            code: None,
-            description: None,
-        })
-    }
-
-    /// Settles `ending` for a connection whose access token ends in 15 s.
-    fn settled(oauth: &OAuth, before: &Standing, in_doubt: bool, ending: &Ending) -> Settled {
-        let account = Account::of(&Name::parse("exact").unwrap());
-        let credential = credential(now(), Some(15));
-        let view = View {
-            account: &account,
-            oauth,
-            credential: Some(&credential),
-            standing: before,
-            in_doubt,
-            quota_at: None,
-            now: now(),
-        };
-        settle(&view, ending, DIGEST)
-    }
-
-    #[test]
-    fn only_a_definite_answer_ends_a_doubt() {
-        let at_once = oauth("http://127.0.0.1:1/");
-        let mut after_expiry = oauth("http://127.0.0.1:1/");
-        after_expiry.retry_in_doubt = RetryInDoubt::AfterExpiry;
-        let transient = refused(Class::Transient { retry_after: None });
-        let lost = Ending::Lost("cut".into());
-        let not_sent = Ending::NotSent("refused".into());
-        let dead = refused(Class::DeadGrant);
-        let early = refused(Class::TooEarly);
-        use {Reason as R, State as S};
-        // which policy, in doubt before, ending, state, reason, outcome
-        let cases = [
-            (
-                &at_once,
-                false,
-                &lost,
-                S::InDoubt,
-                Some(R::AnswerLost),
-                None,
-            ),
-            (&at_once, true, &lost, S::InDoubt, Some(R::AnswerLost), None),
-            (
-                &at_once,
-                false,
-                &not_sent,
-                S::BackingOff,
-                Some(R::Unreachable),
-                Some(Outcome::NotSent),
-            ),
-            (
-                &at_once,
-                true,
-                &not_sent,
-                S::InDoubt,
-                Some(R::AnswerLost),
-                None,
-            ),
-            (
-                &at_once,
-                true,
-                &transient,
-                S::InDoubt,
-                Some(R::AnswerLost),
-                None,
-            ),
-            (
-                &at_once,
-                false,
-                &transient,
-                S::BackingOff,
-                Some(R::ServerTrouble),
-                Some(Outcome::Transient),
-            ),
-            (
-                &at_once,
-                false,
-                &early,
-                S::Ok,
-                None,
-                Some(Outcome::TooEarly),
-            ),
-            (
-                &at_once,
-                true,
-                &early,
-                S::InDoubt,
-                Some(R::AnswerLost),
-                None,
-            ),
-            (
-                &at_once,
-                false,
-                &dead,
-                S::BackingOff,
-                Some(R::RefusedOnce),
-                Some(Outcome::Refused),
-            ),
-            (
-                &at_once,
-                true,
-                &dead,
-                S::NeedsLogin,
-                Some(R::RotationAnswerLost),
-                Some(Outcome::Refused),
-            ),
-            (
-                &after_expiry,
-                false,
-                &dead,
-                S::NeedsLogin,
-                Some(R::Refused),
-                Some(Outcome::Refused),
-            ),
-            (
-                &after_expiry,
-                true,
-                &dead,
-                S::NeedsLogin,
-                Some(R::RotationAnswerLost),
-                Some(Outcome::Refused),
-            ),
-        ];
-        for (oauth, in_doubt, ending, state, reason, outcome) in cases {
-            let settled = settled(oauth, &Standing::ok(now()), in_doubt, ending);
-            let found = (
-                settled.standing.state,
-                settled.standing.reason,
-                settled.outcome,
-            );
-            assert_eq!(
-                found,
-                (state, reason, outcome),
-                "{ending:?} in doubt: {in_doubt}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_refusal_is_confirmed_once_whatever_comes_between() {
-        let at_once = oauth("http://127.0.0.1:1/");
-        let dead = refused(Class::DeadGrant);
-        let first = settled(&at_once, &Standing::ok(now()), false, &dead).standing;
-        assert_eq!(first.next_at, Some(after(now(), CONFIRM_AFTER)));
-        let between = settled(&at_once, &first, false, &Ending::NotSent("x".into())).standing;
-        assert_eq!(between.reason, Some(Reason::RefusedOnce));
-        let second = settled(&at_once, &between, false, &dead).standing;
-        assert_eq!(
-            (second.state, second.reason),
-            (State::NeedsLogin, Some(Reason::Refused))
-        );
-    }
-
-    #[test]
-    fn too_early_waits_for_the_end_of_the_access_token() {
-        let plain = oauth("http://127.0.0.1:1/");
-        let settled = settled(
-            &plain,
-            &Standing::ok(now()),
-            false,
-            &refused(Class::TooEarly),
-        );
-        assert_eq!(
-            settled.standing.next_at,
-            Some(after(now(), Duration::from_secs(15)))
-        );
-        assert_eq!(settled.standing.failures, 0);
-    }
-
-    #[test]
-    fn a_rejected_client_is_looked_at_hourly_and_remembers_what_was_rejected() {
-        let plain = oauth("http://127.0.0.1:1/");
-        let standing = settled(
-            &plain,
-            &Standing::ok(now()),
-            false,
-            &refused(Class::Configuration),
-        )
-        .standing;
-        assert_eq!(
-            (standing.state, standing.rejected),
-            (State::ClientRejected, Some(DIGEST))
-        );
-        let wait = crate::clock::until(now(), standing.next_at.unwrap());
-        assert!(wait >= Duration::from_secs(48 * 60), "{wait:?}");
-
-        let mut standing = Standing::ok(now());
-        for _ in 0..UNCLASSIFIED_TRIES {
-            standing = settled(&plain, &standing, false, &refused(Class::Unclassified)).standing;
-        }
-        assert_eq!(standing.state, State::NeedsAttention);
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::Health;
-use crate::config::OAuth;
+use crate::config::{Account, Grant, OAuth};
 use crate::seal;
 
 /// Declares a closed set of words, each with the spelling it has in the vault and in JSON.
@@ -60,6 +60,8 @@ words! {
     Reason {
         /// Nobody has signed in yet.
         NeverSignedIn = "never_signed_in",
+        /// No refresh token was brought in yet.
+        NothingImported = "nothing_imported",
         /// Somebody signed out.
         LoggedOut = "logged_out",
         /// The server gave no refresh token, and the access token has ended.
@@ -81,10 +83,20 @@ words! {
         ServerTrouble = "server_trouble",
         /// The server refused without a word we know.
         Unclassified = "unclassified",
-        /// The server refuses the client, or the way it asks.
+        /// The server refuses the way the client asks, or what it asks for.
         Configuration = "configuration",
+        /// The server refuses the client.
+        ClientRefused = "client_refused",
         /// The server or the source refused the password, which is not sent again.
         PasswordRefused = "password_refused",
+        /// The server refuses the assertion in place of a grant.
+        AssertionRefused = "assertion_refused",
+        /// The server refused the refresh token, and has never taken one.
+        NeverWorked = "never_worked",
+        /// The server denies access.
+        Denied = "denied",
+        /// Nobody this machine trusts vouches for the server.
+        Certificate = "certificate",
         /// The client's secret could not be read.
         SecretMissing = "secret_missing",
         /// It could not be found out where the server answers.
@@ -93,6 +105,52 @@ words! {
         VaultUnwritable = "vault_unwritable",
         /// The sealed credential cannot be opened.
         Unreadable = "unreadable",
+    }
+}
+
+impl Reason {
+    /// Returns true if it says that the refresh token is refused, or may be spent.
+    pub(super) fn is_about_refresh_token(self) -> bool {
+        matches!(self, Self::Refused | Self::AnswerLost)
+    }
+
+    /// Says what ends the state of a connection that is refused for this reason.
+    #[must_use]
+    pub fn mend(self, account: &Account) -> String {
+        let (connection, words) = (&account.connection, account.words());
+        match self {
+            Self::PasswordRefused => format!(
+                "correct the password of connection `{connection}`; if it is right, type `tidegate \
+                 logout {words}`, and it is tried once more"
+            ),
+            Self::AssertionRefused => format!(
+                "check this machine's clock, and `claims` and `private_key` of connection \
+                 `{connection}`, whose public half the server must know"
+            ),
+            Self::Configuration => format!(
+                "check what connection `{connection}` asks for, and where: `grant`, `scopes`, \
+                 `resource`, `token_url`"
+            ),
+            Self::Certificate => format!(
+                "check the address in connection `{connection}`, and which certificates this \
+                 machine trusts"
+            ),
+            Self::Denied => format!(
+                "ask who runs the server why access is denied; then type `tidegate login {words}`"
+            ),
+            Self::NeverWorked => format!(
+                "type `tidegate login {words}`; if its first refresh is refused again, check \
+                 whether the server lets this client refresh"
+            ),
+            Self::Unclassified => format!(
+                "type `tidegate login {words}`; if that is refused too, check the client secret"
+            ),
+            Self::NothingImported => format!("type `tidegate login {words} --import`"),
+            Self::ClientRefused => {
+                format!("check `client_id` and `client_secret` of connection `{connection}`")
+            }
+            _ => format!("type `tidegate login {words}`"),
+        }
     }
 }
 
@@ -159,7 +217,10 @@ impl Standing {
 }
 
 fn is_absent(reason: Option<Reason>) -> bool {
-    matches!(reason, Some(Reason::NeverSignedIn | Reason::LoggedOut))
+    matches!(
+        reason,
+        Some(Reason::NeverSignedIn | Reason::NothingImported | Reason::LoggedOut)
+    )
 }
 
 /// Returns the accounts of one connection that somebody wants to see, of `all` there are: those
@@ -177,6 +238,7 @@ pub(super) fn shown(mut all: Vec<Health>) -> Vec<Health> {
 /// How a connection stands that has no credential, for `reason`.
 pub(super) fn without_credential(oauth: Option<&OAuth>, reason: Reason, at: Timestamp) -> Standing {
     match oauth.map(|oauth| &oauth.grant) {
+        Some(Grant::RefreshToken) => Standing::needs_login(Reason::NothingImported, None, at),
         Some(grant) if !grant.is_unattended() => Standing::needs_login(reason, None, at),
         Some(_) | None => Standing::ok(at),
     }

@@ -51,6 +51,8 @@ pub(super) fn oauth(token_url: &str) -> OAuth {
         refresh_token_absolute: None,
         refresh_limits: Vec::new(),
         default_lifetime: Duration::from_secs(3600),
+        token_path: None,
+        token_types: Vec::new(),
         errors: Vec::new(),
     }
 }
@@ -65,6 +67,7 @@ pub(super) fn credential(issued_at: Timestamp, life: Option<u64>) -> Credential 
         expires_at: life.map(|life| clock::after(issued_at, Duration::from_secs(life))),
         refresh_expires_at: None,
         rotates: true,
+        refreshed: true,
         scope: None,
         signed_in_at: issued_at,
         login_is_finite: false,

@@ -112,7 +112,8 @@ impl View<'_> {
             .credential
             .is_some_and(|credential| credential.has_refresh_token);
         // The old refresh token must not be seen again, and there is no other.
-        let is_spent = self.in_doubt && self.oauth.retry_in_doubt == RetryInDoubt::Never;
+        let is_spent =
+            !is_unattended && self.in_doubt && self.oauth.retry_in_doubt == RetryInDoubt::Never;
         let must_rest = self.standing.state == State::NeedsLogin
             || self.standing.reason == Some(Reason::PasswordRefused);
         if must_rest || (!is_unattended && !can_renew) || is_spent {
@@ -135,6 +136,20 @@ impl View<'_> {
         }
         allowed_at = allowed_at.max(self.quota_at.unwrap_or(Timestamp::MIN));
         Some(allowed_at)
+    }
+
+    /// Returns true if the next request spends the refresh token. Where the configuration alone
+    /// gives access, one that may be spent or was refused is not sent again.
+    pub(super) fn spends_refresh_token(&self) -> bool {
+        let has_one = self
+            .credential
+            .is_some_and(|credential| credential.has_refresh_token);
+        let is_good = !self.in_doubt
+            && !self
+                .standing
+                .reason
+                .is_some_and(Reason::is_about_refresh_token);
+        has_one && (is_good || !self.oauth.grant.is_unattended())
     }
 
     /// Returns the end of the access token if a doubtful refresh token must rest until then.
@@ -177,7 +192,9 @@ impl View<'_> {
     fn keep_alive(&self) -> Option<Timestamp> {
         let credential = self
             .credential
-            .filter(|credential| credential.has_refresh_token)?;
+            .filter(|credential| credential.has_refresh_token)
+            // Where access is had again without it, it may die.
+            .filter(|_| !self.oauth.grant.is_unattended())?;
         let stated = credential
             .refresh_expires_at
             .map(|ends| until(credential.issued_at, ends));

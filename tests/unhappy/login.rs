@@ -90,8 +90,8 @@ fn a_withdrawn_consent_ends_in_a_login_and_loses_nothing() {
     --- stdout
     project: failed after TIME, 0 records: 0 inserted, 0 updated, 0 unchanged
     --- stderr
-    error: flow `project`: connection `exact` needs a login: its refresh token was refused (HTTP 400, `invalid_grant`: Token is not allowed, because of invalid or empty chainId)
-    hint: type `tidegate login exact`
+    error: flow `project`: connection `exact` needs a login: its refresh token was refused at its first use (HTTP 400, `invalid_grant`: Token is not allowed, because of invalid or empty chainId)
+    hint: type `tidegate login exact`; if its first refresh is refused again, check whether the server lets this client refresh
     ");
     let status = exact.house.run(&["status"]);
     assert_snapshot!(status.block(&exact.house), @r"
@@ -104,11 +104,11 @@ fn a_withdrawn_consent_ends_in_a_login_and_loses_nothing() {
      project  needs login  15 min ago    0 records: 0 inserted, 0 updated, 0 unchanged  -
 
      CONNECTION  STATE        ACCESS TOKEN ENDS  LOGIN ENDS  WHY
-     exact       needs login  5 min ago          -           refused: HTTP 400, `invalid_grant`: Token is not allowed, because of invalid or empty chainId
+     exact       needs login  5 min ago          -           never worked: HTTP 400, `invalid_grant`: Token is not allowed, because of invalid or empty chainId
     exact: tidegate login exact
 
-    project: connection `exact` needs a login: its refresh token was refused (HTTP 400, `invalid_grant`: Token is not allowed, because of invalid or empty chainId)
-      type `tidegate login exact`
+    project: connection `exact` needs a login: its refresh token was refused at its first use (HTTP 400, `invalid_grant`: Token is not allowed, because of invalid or empty chainId)
+      type `tidegate login exact`; if its first refresh is refused again, check whether the server lets this client refresh
     ");
 
     // Nobody is asked again until somebody has signed in.
@@ -272,8 +272,8 @@ fn a_wrong_client_secret_is_told_and_not_tried_over_and_over() {
     exit 2
     --- stdout
      CONNECTION  STATE            ACCESS TOKEN ENDS  LOGIN ENDS  WHY
-     exact       client rejected  5 min ago          -           configuration: HTTP 401, `invalid_client`: Client authentication failed.
-    exact: check `client_id` and `client_secret`
+     exact       client rejected  5 min ago          -           client refused: HTTP 401, `invalid_client`: Client authentication failed.
+    exact: check `client_id` and `client_secret` of connection `exact`
     ");
     let asked = exact.sandbox.ledger().token_requests().len();
     exact.house.run(&["--run-now"]).expect_code(1);

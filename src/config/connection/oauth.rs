@@ -7,6 +7,7 @@ use url::Url;
 use super::refresh::{self, LIVES};
 use super::{BodyFormat, ClientAuth, Grant, OAuth, client, endpoints, login, unattended};
 use crate::config::catalogue::Provider;
+use crate::config::flow::field_path;
 use crate::config::places::Places;
 use crate::config::reader::{Item, Table};
 use crate::config::report::Problem;
@@ -127,6 +128,11 @@ pub(super) fn read(
         refresh_token_absolute: refresh.absolute,
         refresh_limits: refresh.limits,
         default_lifetime: table.or("default_lifetime", LIFETIME, |item| item.duration(LIVES)),
+        token_path: table.get("token_path").and_then(|item| field_path(&item)),
+        token_types: table
+            .get("token_types")
+            .map(|item| words(&item, "the `token_type` of an answer, one per text"))
+            .unwrap_or_default(),
         errors: table
             .get("errors")
             .map(|item| refresh::rules(&item))
@@ -182,6 +188,16 @@ fn scopes(item: &Item<'_>, separator: &str) -> Vec<String> {
         .unwrap_or_default()
         .into_iter()
         .filter_map(scope)
+        .collect()
+}
+
+/// Reads an array of texts.
+fn words(item: &Item<'_>, expected: &str) -> Vec<String> {
+    let word = |item: Item<'_>| item.parsed(expected, |text| Ok(text.to_owned()));
+    item.list("an array of texts")
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(word)
         .collect()
 }
 

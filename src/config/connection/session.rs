@@ -117,6 +117,8 @@ pub(super) fn read(item: &Item<'_>, base_url: Option<&Url>, places: &Places<'_>)
         refresh_token_absolute: None,
         refresh_limits: Vec::new(),
         default_lifetime: LIFETIME,
+        token_path: None,
+        token_types: Vec::new(),
         errors: Vec::new(),
     })
 }

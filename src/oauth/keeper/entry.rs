@@ -193,16 +193,6 @@ impl Entry {
         Error::of_state(&self.account, *state, *reason, detail.clone(), next_at)
     }
 
-    /// Returns true if nothing but a missing secret held the connection back, and now it is there.
-    pub(super) fn has_found_its_secret(&self, oauth: &OAuth) -> Result<bool, Error> {
-        if self.live().standing.reason != Some(Reason::SecretMissing) {
-            return Ok(false);
-        }
-        self.secrets(oauth)?;
-        self.live().standing.next_at = None;
-        Ok(true)
-    }
-
     pub(super) fn health(&self, oauth: &OAuth, now: Timestamp) -> Health {
         let live = self.live();
         let view = self.view(oauth, &live, now);

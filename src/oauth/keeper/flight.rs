@@ -2,21 +2,20 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::entry::Entry;
+use super::material::Material;
 use super::{Inner, start};
 use crate::clock;
-use crate::config::{Grant, OAuth, RetryInDoubt, Session};
+use crate::config::{OAuth, RetryInDoubt};
 use crate::http;
 use crate::oauth::grant::{self, Ask, Class, Client, Question, Reading, Tokens};
+use crate::oauth::health::lacks;
 use crate::oauth::points::{self, Point};
-use crate::oauth::secrets::Secrets;
-use crate::oauth::settle::{Ending, settle};
+use crate::oauth::settle::Ending;
 use crate::oauth::standing::{Reason, Standing, State};
 use crate::oauth::vault::{self, Attempt, Credential, Intent, Kind};
-use crate::oauth::window::View;
-use crate::secret::{ExposeSecret, Secret};
+use crate::seal;
+use crate::secret::ExposeSecret;
 
 /// How long one exchange may take. Exact Online has been seen to need 35 s at night, and giving up
 /// on an answer is what loses refresh tokens.
@@ -48,53 +47,6 @@ pub(super) enum Landing {
     Stranded,
 }
 
-/// What a request for new tokens spends, or that it spends nothing.
-enum Material {
-    Refresh(Secret),
-    ClientCredentials,
-    Password { username: String, password: Secret },
-    JwtBearer(Map<String, Value>),
-    Session(Box<Session>),
-}
-
-impl Material {
-    /// Returns what the configuration alone gives access by, if it does.
-    fn unattended(oauth: &OAuth, secrets: &Secrets) -> Option<Self> {
-        match &oauth.grant {
-            Grant::ClientCredentials => Some(Self::ClientCredentials),
-            Grant::Password { username, .. } => Some(Self::Password {
-                username: username.clone(),
-                password: secrets.password.clone()?,
-            }),
-            Grant::JwtBearer { claims } => Some(Self::JwtBearer(claims.clone())),
-            Grant::Session(session) => Some(Self::Session(session.clone())),
-            Grant::AuthorizationCode { .. } | Grant::DeviceCode { .. } | Grant::RefreshToken => {
-                None
-            }
-        }
-    }
-
-    fn ask(&self) -> Ask<'_> {
-        match self {
-            Self::Refresh(token) => Ask::Refresh(token),
-            Self::ClientCredentials => Ask::ClientCredentials,
-            Self::Password { username, password } => Ask::Password { username, password },
-            Self::JwtBearer(claims) => Ask::JwtBearer(claims),
-            Self::Session(session) => Ask::Session(session, None),
-        }
-    }
-
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Refresh(_) => Kind::Refresh,
-            Self::ClientCredentials => Kind::ClientCredentials,
-            Self::Password { .. } => Kind::Password,
-            Self::JwtBearer(_) => Kind::JwtBearer,
-            Self::Session(_) => Kind::Session,
-        }
-    }
-}
-
 impl Inner {
     /// Asks for new tokens with the credential of `generation`, if that is still the present one
     /// and it is still time. Every outcome is left in the entry and in the vault.
@@ -113,6 +65,7 @@ impl Inner {
         let Some((secrets, material)) = self.material(entry, oauth, generation).await else {
             return;
         };
+        let digest = start::digest(&self.vault, oauth, &secrets);
         let Some(mut attempt) = self.write_down(entry, oauth, &material, generation).await else {
             return;
         };
@@ -124,7 +77,7 @@ impl Inner {
             },
             ask: material.ask(),
         };
-        if !refused && self.extends(entry, &attempt, &question).await {
+        if !refused && self.extends(entry, &attempt, &question, digest).await {
             return;
         }
         let mut pauses = self.pauses(entry, oauth).iter();
@@ -134,7 +87,7 @@ impl Inner {
                 Landing::Empty(ending) => ending,
                 Landing::Committed(_) | Landing::Stranded => return,
             };
-            let stays_open = self.conclude(entry, oauth, &attempt, &ending).await;
+            let stays_open = self.conclude(entry, oauth, &attempt, &ending, digest).await;
             if is_not_there(&ending) && self.has_moved(entry, oauth, &server).await {
                 entry.live().standing.next_at = None;
                 return;
@@ -158,7 +111,13 @@ impl Inner {
 
     /// Gives a session longer life, where its source can and the session is not over; returns
     /// false if a login must follow.
-    async fn extends(&self, entry: &Entry, attempt: &Attempt, login: &Question<'_>) -> bool {
+    async fn extends(
+        &self,
+        entry: &Entry,
+        attempt: &Attempt,
+        login: &Question<'_>,
+        digest: [u8; seal::KEY],
+    ) -> bool {
         let Ask::Session(session, _) = login.ask else {
             return false;
         };
@@ -179,7 +138,7 @@ impl Inner {
             // It says that the session is over, and nothing of the password.
             Landing::Empty(Ending::Refused(_)) => false,
             Landing::Empty(ending) => {
-                self.conclude(entry, login.client.oauth, attempt, &ending)
+                self.conclude(entry, login.client.oauth, attempt, &ending, digest)
                     .await;
                 true
             }
@@ -218,41 +177,6 @@ impl Inner {
             && !self.stopping.is_cancelled()
     }
 
-    /// Reads what the request needs; says why in the entry if it is not to be had.
-    async fn material(
-        &self,
-        entry: &Entry,
-        oauth: &OAuth,
-        generation: Option<u64>,
-    ) -> Option<(Secrets, Material)> {
-        let secrets = match entry.secrets(oauth) {
-            Ok(secrets) => secrets,
-            Err(error) => {
-                self.hold_off(entry, Reason::SecretMissing, &error);
-                return None;
-            }
-        };
-        if let Some(material) = Material::unattended(oauth, &secrets) {
-            return Some((secrets, material));
-        }
-        match self.vault.refresh_token(&entry.account, generation?).await {
-            Ok(Some(token)) => Some((secrets, Material::Refresh(token))),
-            Ok(None) => {
-                self.look_into_vault(entry, oauth).await;
-                None
-            }
-            Err(error @ vault::Error::Unreadable { .. }) => {
-                tracing::error!(connection = %entry.account, %error, "a sealed refresh token cannot be opened");
-                entry.live().standing = start::unreadable(&error, self.clock.now());
-                None
-            }
-            Err(error) => {
-                self.hold_off(entry, Reason::VaultUnwritable, &error);
-                None
-            }
-        }
-    }
-
     /// Writes the attempt down, or the next try of the one that is in doubt.
     async fn write_down(
         &self,
@@ -264,7 +188,7 @@ impl Inner {
         let at = self.clock.now();
         let doubt = entry.live().doubt.clone();
         let written = match (doubt, material) {
-            (Some(attempt), _) => self.vault.again(&attempt, at).await,
+            (Some(attempt), Material::Refresh(_)) => self.vault.again(&attempt, at).await,
             (None, Material::Refresh(token)) => {
                 let account = entry.account.to_string();
                 let parts = [account.as_bytes(), token.expose_secret().as_bytes()];
@@ -272,7 +196,8 @@ impl Inner {
                 self.begin(entry, Kind::Refresh, generation, fingerprint)
                     .await
             }
-            (None, material) => self.begin(entry, material.kind(), None, None).await,
+            // A doubt about a refresh token that is not needed again ends with the next answer.
+            (_, material) => self.begin(entry, material.kind(), None, None).await,
         };
         match written {
             Ok(attempt) => {
@@ -333,6 +258,9 @@ impl Inner {
                 | http::Error::TooLarge { .. }
                 | http::Error::Encoded { .. }),
             ) => return Landing::Empty(Ending::Lost(error.to_string())),
+            Err(error @ http::Error::Untrusted { .. }) => {
+                return Landing::Empty(Ending::Untrusted(error.to_string()));
+            }
             Err(
                 error @ (http::Error::NotSent { .. }
                 | http::Error::ForeignOrigin { .. }
@@ -356,8 +284,9 @@ impl Inner {
                         elapsed_ms = clock::until(sent_at, now).as_millis() as u64,
                         "got a new access token"
                     );
-                    if let Some(assumed) = tokens.assumed {
-                        tracing::warn!(connection = %entry.account, "{assumed}");
+                    let lacks = lacks(question.client.oauth, credential);
+                    for odd in tokens.assumed.map(str::to_owned).into_iter().chain(lacks) {
+                        tracing::warn!(connection = %entry.account, "{odd}");
                     }
                 }
                 landing
@@ -401,6 +330,7 @@ impl Inner {
                 Ok(credential) => {
                     points::reach(&entry.account.connection, Point::Commit).await;
                     entry.renew(credential.clone(), now);
+                    self.admit_again(entry, now);
                     let discarded = self.vault.discard(attempt.id).await;
                     self.cope(attempt, discarded);
                     points::reach(&entry.account.connection, Point::Unlink).await;
@@ -438,49 +368,6 @@ impl Inner {
         }
     }
 
-    /// Draws the consequences of an exchange that brought no tokens; returns true if the attempt
-    /// stays open.
-    async fn conclude(
-        &self,
-        entry: &Entry,
-        oauth: &OAuth,
-        attempt: &Attempt,
-        ending: &Ending,
-    ) -> bool {
-        let now = self.clock.now();
-        let settled = {
-            let mut live = entry.live();
-            // What was in doubt before this try, not because of it.
-            let view = entry.view(oauth, &live, now);
-            let view = View {
-                in_doubt: attempt.doubt_at.is_some(),
-                ..view
-            };
-            let settled = settle(&view, ending, entry.client.digest);
-            live.standing = settled.standing.clone();
-            if settled.outcome.is_some() {
-                live.doubt = None;
-            } else if let Some(doubt) = &mut live.doubt {
-                doubt.doubt_at.get_or_insert(now);
-            }
-            settled
-        };
-        tell(entry, attempt, &settled.standing);
-        let standing = settled.standing;
-        let written = match settled.outcome {
-            Some(outcome) => {
-                let detail = standing.detail.clone();
-                self.vault
-                    .close(attempt, outcome, detail, Some(standing), now)
-                    .await
-            }
-            None => self.vault.doubt(attempt, standing).await,
-        };
-        // An attempt that could not be closed is a doubt at the next start, which is safe.
-        self.cope(attempt, written);
-        settled.outcome.is_none()
-    }
-
     /// Draws the consequence of an attempt that could not be written down: nothing is sent.
     async fn not_written(&self, entry: &Entry, oauth: &OAuth, error: &vault::Error) {
         match error {
@@ -491,7 +378,7 @@ impl Inner {
 
     /// Takes from the vault what is known of a connection, after something here broke off between
     /// the vault's change and ours.
-    async fn look_into_vault(&self, entry: &Entry, oauth: &OAuth) {
+    pub(super) async fn look_into_vault(&self, entry: &Entry, oauth: &OAuth) {
         let now = self.clock.now();
         let name = &entry.account;
         match start::recovered(&self.vault, name, oauth, entry.client.digest, now).await {
@@ -502,7 +389,7 @@ impl Inner {
 
     /// Waits a little after nothing could be sent for a reason of our own. It is not written down:
     /// a new process may look at once.
-    fn hold_off(&self, entry: &Entry, reason: Reason, error: &dyn std::error::Error) {
+    pub(super) fn hold_off(&self, entry: &Entry, reason: Reason, error: &dyn std::error::Error) {
         let detail = with_causes(error);
         tracing::error!(connection = %entry.account, error = detail, "nothing was sent to the token endpoint");
         let now = self.clock.now();
@@ -540,38 +427,7 @@ fn is_not_there(ending: &Ending) -> bool {
         Ending::Refused(refusal) => {
             refusal.code.is_none() && matches!(refusal.status, 404 | 405 | 410 | 415)
         }
-        Ending::NotSent(_) | Ending::Lost(_) => false,
-    }
-}
-
-/// Logs how a connection stands after an exchange that brought no tokens.
-fn tell(entry: &Entry, attempt: &Attempt, standing: &Standing) {
-    let reason = standing.reason.map(Reason::as_str);
-    let detail = standing.detail.as_deref();
-    let next_at = standing.next_at.map(tracing::field::display);
-    let connection = &entry.account;
-    let (attempt, generation) = (attempt.id, attempt.generation);
-    match standing.state {
-        State::Ok | State::Refreshing => tracing::info!(
-            %connection, attempt, generation, next_at,
-            "the authorization server says it is too early for a refresh"
-        ),
-        State::BackingOff => tracing::warn!(
-            %connection, attempt, generation, reason, detail, next_at,
-            "no new access token yet"
-        ),
-        State::InDoubt => tracing::warn!(
-            %connection, attempt, generation, reason, detail, next_at,
-            "the answer to a refresh was lost"
-        ),
-        State::NeedsLogin => tracing::error!(
-            %connection, attempt, generation, reason, detail,
-            "somebody must sign in: type `tidegate login {connection}`"
-        ),
-        State::ClientRejected | State::NeedsAttention => tracing::error!(
-            %connection, attempt, generation, reason, detail, next_at,
-            "the authorization server refuses this connection"
-        ),
+        Ending::NotSent(_) | Ending::Untrusted(_) | Ending::Lost(_) => false,
     }
 }
 

@@ -193,7 +193,7 @@ fn done(account: Account, credential: &Credential) -> LoginDone {
 pub(super) fn refused_login(account: Account, ending: &Ending) -> (Outcome, login::Error) {
     let detail = ending.detail();
     let refusal = match ending {
-        Ending::NotSent(_) => {
+        Ending::NotSent(_) | Ending::Untrusted(_) => {
             return (Outcome::NotSent, login::Error::NotSent { account, detail });
         }
         Ending::Lost(_) => return (Outcome::Lost, login::Error::Lost { account, detail }),
@@ -201,7 +201,7 @@ pub(super) fn refused_login(account: Account, ending: &Ending) -> (Outcome, logi
     };
     match refusal.class {
         Class::InDoubt => (Outcome::Lost, login::Error::Lost { account, detail }),
-        Class::Configuration => (
+        Class::Client | Class::Configuration => (
             Outcome::Configuration,
             login::Error::ClientRejected { account, detail },
         ),
@@ -217,7 +217,7 @@ pub(super) fn refused_login(account: Account, ending: &Ending) -> (Outcome, logi
             Outcome::Refused,
             login::Error::CodeRefused { account, detail },
         ),
-        Class::Unclassified => (
+        Class::Denied | Class::Unclassified => (
             Outcome::Unclassified,
             login::Error::CodeRefused { account, detail },
         ),

@@ -98,7 +98,9 @@ async fn client(vault: &Vault, connection: &Connection, now: Timestamp) -> Resul
                 true => Vec::new(),
                 false => vault.counted(&connection.name, now).await?,
             };
-            (digest(vault, oauth), Quota::new(limits, sent))
+            // What cannot be read counts as absent; it is told when it is needed.
+            let secrets = Secrets::read(oauth, |source| vault.secret(source)).unwrap_or_default();
+            (digest(vault, oauth, &secrets), Quota::new(limits, sent))
         }
         Auth::None | Auth::Token(_) | Auth::Basic(_) => {
             ([0; seal::KEY], Quota::new(&[], Vec::new()))
@@ -155,6 +157,9 @@ pub(super) async fn recovered(
         }
     }
     let known = vault.standing(account).await?;
+    // Where nobody signs in, signing out forgets what was there and forbids nothing.
+    let known =
+        known.filter(|known| !oauth.grant.is_unattended() || known.state != State::NeedsLogin);
     let mut standing = match (&credential, known) {
         // The configuration that was rejected is not the present one.
         (_, Some(known)) if known.rejected.is_some_and(|rejected| rejected != digest) => {
@@ -254,9 +259,7 @@ async fn mark(
 }
 
 /// Digests the configuration, its secrets included, so that a change is noticed.
-fn digest(vault: &Vault, oauth: &OAuth) -> [u8; seal::KEY] {
-    // What cannot be read counts as absent; it is told when it is needed.
-    let secrets = Secrets::read(oauth, |source| vault.secret(source)).unwrap_or_default();
+pub(super) fn digest(vault: &Vault, oauth: &OAuth, secrets: &Secrets) -> [u8; seal::KEY] {
     // It shows where secrets come from, never what they are.
     let settings = format!("{oauth:?}");
     let parts: Vec<&[u8]> = [settings.as_bytes()]

@@ -203,6 +203,7 @@ impl Waiting {
                 self.slow_down();
                 return Ok(());
             }
+            Ending::Untrusted(_) => return Err(None),
         };
         match (refusal.code.as_deref(), refusal.class) {
             (Some("authorization_pending"), _) => {}
@@ -287,6 +288,7 @@ mod tests {
                 status: 400,
                 code: Some(code.to_owned()),
                 description: None,
+                clock_off: None,
             })
         };
         let (_, mut waiting) = begun(ANSWER).unwrap();

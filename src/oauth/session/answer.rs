@@ -67,6 +67,7 @@ pub(in crate::oauth) fn read(
         status: answer.status,
         code: None,
         description: words.filter(|words| !words.is_empty()),
+        clock_off: None,
     })
 }
 

@@ -29,6 +29,8 @@ pub(in crate::oauth) struct Credential {
     pub refresh_expires_at: Option<Timestamp>,
     /// True once a refresh has brought a new refresh token.
     pub rotates: bool,
+    /// True once a refresh has worked.
+    pub refreshed: bool,
     pub scope: Option<String>,
     /// When the person signed in who granted this access.
     pub signed_in_at: Timestamp,
@@ -125,6 +127,7 @@ impl Keys {
                 account: account.clone(),
             });
         }
+        let has_refreshed = is_refresh || before.as_ref().is_some_and(|row| row.refreshed);
         // What a login left unsaid is unknown; what a refresh leaves unsaid stays as it was.
         let before = before.filter(|_| is_refresh);
         let kept = match (&tokens.refresh_token, is_refresh) {
@@ -155,6 +158,7 @@ impl Keys {
             expires_at: tokens.lifetime.map(ends),
             refresh_expires_at: refresh_ends,
             rotates: before.as_ref().is_some_and(|row| row.rotates || has_new),
+            refreshed: has_refreshed,
             scope: tokens.scope.or(before.and_then(|row| row.scope)),
             signed_in_at,
             login_is_finite,
@@ -185,8 +189,8 @@ impl Keys {
         tx.prepare_cached(
             "INSERT OR REPLACE INTO credentials (connection, account, generation, data_key,
                  access_token, refresh_token, issued_at, expires_at, refresh_expires_at, rotates, scope,
-                 signed_in_at, login_is_finite)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                 signed_in_at, login_is_finite, refreshed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             connection,
@@ -202,6 +206,7 @@ impl Keys {
             credential.scope,
             credential.signed_in_at.to_string(),
             credential.login_is_finite,
+            credential.refreshed,
         ])?;
         Ok(())
     }
@@ -219,6 +224,7 @@ struct Row {
     scope: Option<String>,
     signed_in_at: String,
     login_is_finite: bool,
+    refreshed: bool,
 }
 
 impl Row {
@@ -234,6 +240,7 @@ impl Row {
             rotates: self.rotates,
             signed_in_at: self.signed_in_at()?,
             login_is_finite: self.login_is_finite,
+            refreshed: self.refreshed,
             scope: self.scope,
         })
     }
@@ -282,7 +289,8 @@ pub(super) fn unsealed(conn: &Connection, account: &Account) -> Result<Option<Cr
 fn clear(conn: &Connection, account: &Account) -> Result<Option<(u32, Vec<u8>, Row)>, Error> {
     let mut statement = conn.prepare_cached(
         "SELECT generation, data_key, access_token, refresh_token IS NOT NULL, issued_at,
-                expires_at, refresh_expires_at, rotates, scope, signed_in_at, login_is_finite
+                expires_at, refresh_expires_at, rotates, scope, signed_in_at, login_is_finite,
+                refreshed
          FROM credentials WHERE connection = ?1 AND account = ?2",
     )?;
     let row = statement.query_row(account.row(), |row| {
@@ -297,6 +305,7 @@ fn clear(conn: &Connection, account: &Account) -> Result<Option<(u32, Vec<u8>, R
             scope: row.get(8)?,
             signed_in_at: row.get(9)?,
             login_is_finite: row.get(10)?,
+            refreshed: row.get(11)?,
         };
         Ok((row.get(1)?, row.get(2)?, clear))
     });

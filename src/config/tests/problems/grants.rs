@@ -147,7 +147,7 @@ fn how_a_client_proves_who_it_is() {
                 "tls_client_auth",
                 &format!("{KEY}certificate = {{ env = \"C\" }}\nkey_id = \"k\"\n"),
             ),
-            "7:1",
+            "8:1",
             "`key_id` is about assertions, and none is signed here",
         ),
         (

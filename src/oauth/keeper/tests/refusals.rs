@@ -22,7 +22,7 @@ async fn a_refusal_without_a_doubt_is_confirmed_once_where_that_is_harmless() {
     assert!(matches!(
         refused,
         Error::NeedsLogin {
-            reason: Reason::Refused,
+            reason: Reason::NeverWorked,
             ..
         }
     ));
@@ -36,7 +36,7 @@ async fn a_refusal_without_a_doubt_is_confirmed_once_where_that_is_harmless() {
     assert!(matches!(
         refused,
         Error::NeedsLogin {
-            reason: Reason::Refused,
+            reason: Reason::NeverWorked,
             ..
         }
     ));
