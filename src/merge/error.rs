@@ -38,6 +38,30 @@ pub enum Error {
         /// The names of the fields the record has.
         fields: String,
     },
+    /// The values of a key column whose type is learnt are of several sorts.
+    #[error(
+        "table `{table}`: `{column}`, which is in the primary key, has values of several types, and some that differ, such as 1 and \"1\", would become one row"
+    )]
+    KeyBlurred {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// A record's primary key holds half a character, which no text can hold.
+    #[error(
+        "table `{table}`: record {position} of page {page} has half a character (a surrogate without its partner) in `{key}`, which is in the primary key"
+    )]
+    KeyBroken {
+        /// The table.
+        table: String,
+        /// The source field.
+        key: String,
+        /// The page, from 1.
+        page: u64,
+        /// The record's place in the page, from 1.
+        position: usize,
+    },
     /// A record is not a JSON object that can be read.
     #[error("table `{table}`: could not read record {position} of page {page}: {reason}")]
     NotARecord {
@@ -149,6 +173,8 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::KeyMissing { .. }
+            | Self::KeyBlurred { .. }
+            | Self::KeyBroken { .. }
             | Self::NotARecord { .. }
             | Self::Misfit { .. }
             | Self::NotOurs { .. }
@@ -168,6 +194,13 @@ impl Error {
         Some(match self {
             Self::KeyMissing { .. } => {
                 "name fields in `key` that every record has, and select them in the request".into()
+            }
+            Self::KeyBlurred { column, .. } => format!(
+                "if they mean the same, declare `{column}` in `columns` with type \"text\"; if not, \
+                 add a field to `key`"
+            ),
+            Self::KeyBroken { .. } => {
+                "mend the record at the source, or leave it out by the request".into()
             }
             Self::NotARecord { .. } => {
                 "`records` must lead to objects; `tidegate check` shows where it points".into()
@@ -231,6 +264,15 @@ impl Place<'_> {
             page: self.page,
             position: self.index + 1,
             reason: reason(error),
+        }
+    }
+
+    pub(super) fn key_broken(&self, key: &FieldPath) -> Error {
+        Error::KeyBroken {
+            table: self.table.name.clone(),
+            key: key.to_string(),
+            page: self.page,
+            position: self.index + 1,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use rusqlite::params;
+use tracing::info;
 
 use super::error::{Error, MOST_COLUMNS};
 use super::kind::{self, Seen};
@@ -43,7 +44,12 @@ pub(super) fn grow(tx: &Tx<'_>, table: &Table, pages: &[Page]) -> Result<Shape, 
     }));
     for (column, seen) in columns.iter_mut().zip(survey.seen) {
         if !column.is_declared {
-            column.kind = widened(tx, &table.name, column, seen)?;
+            let kind = widened(tx, &table.name, column, seen)?;
+            if column.kind.is_some() && kind != column.kind {
+                let (from, to) = (kind::word(column.kind), kind::word(kind));
+                info!(table = %table.name, column = %column.name, from, to, "column widened");
+            }
+            column.kind = kind;
         }
     }
     match &stored {
@@ -97,6 +103,10 @@ fn widened(tx: &Tx<'_>, table: &str, column: &Column, seen: Seen) -> Result<Opti
         if tx.query_one(&large, [least, most], |row| row.get(0))? {
             all = all.with_large_integers();
         }
+    }
+    if column.is_key && all.blurs_as_key() {
+        let (table, column) = (table.to_owned(), column.name.clone());
+        return Err(Error::KeyBlurred { table, column });
     }
     Ok(if column.is_key {
         all.key_kind()

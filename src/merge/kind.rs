@@ -100,6 +100,19 @@ impl Seen {
         }
     }
 
+    /// Returns true if two values of a key column that are not the same could become one text: `1` and
+    /// `"1"`, or a date and the text it is written as.
+    ///
+    /// Numbers and booleans are distinct texts, but what comes after them could not be told from
+    /// either, for a text column does not say what its texts were.
+    pub(super) fn blurs_as_key(self) -> bool {
+        let has = |sort: Self| self.0 & sort.0 != 0;
+        let is_one = self.0.is_power_of_two();
+        let number = Self(Self::SMALL.0 | Self::LARGE.0 | Self::REAL.0 | Self::DECIMAL.0);
+        let has_text = has(Self::TEXT) || has(Self::STAMP);
+        (has_text && !is_one) || (has(Self::BOOLEAN) && has(number) && !has(Self::JSON))
+    }
+
     /// Returns the kind for a column that is part of the primary key.
     ///
     /// A key is never `REAL`: 5 and 5.0 would become one row.

@@ -78,6 +78,12 @@ fn unescape_unit<'a>(digits: &'a str, out: &mut String) -> &'a str {
     }
 }
 
+/// Returns true if a JSON string has a surrogate without its partner.
+pub(super) fn has_lone_surrogate(raw: &str) -> bool {
+    let may_have = raw.contains("\\ud") || raw.contains("\\uD");
+    may_have && serde_json::from_str::<String>(raw).is_err()
+}
+
 fn code_unit(digits: &str) -> (u32, &str) {
     let (unit, rest) = digits.split_at_checked(4).unwrap_or((digits, ""));
     (

@@ -75,6 +75,13 @@ pub(super) fn learnt<'a>(
     }
 }
 
+/// Returns true if a learnt key column of this kind tells `raw` from every value that differs: a text
+/// column would take a number or a date for the text it becomes.
+pub(super) fn is_distinct_key(kind: Option<Kind>, raw: &str) -> bool {
+    let is_text = raw.starts_with('"') && text::odata_date(raw, &mut String::new()).is_none();
+    kind != Some(Kind::Text) || is_text
+}
+
 /// Returns the value of a declared column, or `None` if it cannot be read as its kind.
 pub(super) fn declared<'a>(kind: Kind, raw: &'a str, scratch: &'a mut String) -> Option<Value<'a>> {
     match (raw.as_bytes().first(), kind) {

@@ -159,8 +159,16 @@ impl<'t, 'l> Writer<'t, 'l> {
                 }
                 return Ok(Row::DoesNotFit);
             };
-            if column.is_key && value == Value::Null {
-                return Err(place.key_missing(&column.field, record));
+            if column.is_key {
+                if value == Value::Null {
+                    return Err(place.key_missing(&column.field, record));
+                }
+                if text::has_lone_surrogate(raw) {
+                    return Err(place.key_broken(&column.field));
+                }
+                if !column.is_declared && !value::is_distinct_key(column.kind, raw) {
+                    return Ok(Row::DoesNotFit);
+                }
             }
             self.statement.raw_bind_parameter(index + 1, value)?;
         }
@@ -197,7 +205,7 @@ impl<'t, 'l> Writer<'t, 'l> {
         Error::Refused {
             table,
             row,
-            reason: error.to_string(),
+            reason: store::plain_words(&error),
         }
     }
 

@@ -11,10 +11,14 @@ use crate::record::FieldPath;
 
 /// The longest name of a table or column, in letters; longer ones fit no screen.
 const LONGEST: usize = 128;
-/// How the names of our own tables begin, and those of SQLite.
-const RESERVED_TABLES: [&str; 2] = ["_tidegate_", "sqlite_"];
+/// How the names of our own tables begin, those of SQLite, and those of what it reads as tables.
+const RESERVED_PREFIXES: [&str; 3] = ["_tidegate_", "sqlite_", "pragma_"];
+/// Names that SQLite reads as tables of its own, and the one our statements call a new row by.
+const RESERVED_TABLES: [&str; 4] = ["json_each", "json_tree", "dbstat", "excluded"];
 /// How the names of the columns we add begin.
 const SYSTEM_COLUMN: &str = "sync_";
+/// The name that SQLite lets us call any row by.
+const ROW_NUMBER: &str = "_rowid_";
 /// The kinds a column may be declared to have.
 const KINDS: [(&str, Kind); 9] = [
     ("integer", Kind::Integer),
@@ -62,7 +66,10 @@ pub(super) fn read(flow: &Written<'_>, name: &Name, accounts: &Accounts) -> Opti
 
 fn table_name(text: &str) -> Result<String, String> {
     let lower = text.to_lowercase();
-    if let Some(prefix) = RESERVED_TABLES
+    if RESERVED_TABLES.contains(&lower.as_str()) {
+        return Err("is a name of SQLite's own".to_owned());
+    }
+    if let Some(prefix) = RESERVED_PREFIXES
         .iter()
         .find(|prefix| lower.starts_with(**prefix))
     {
@@ -83,6 +90,9 @@ fn column_name(text: &str) -> Result<String, String> {
         return Err(format!(
             "begins with `{SYSTEM_COLUMN}`, which is kept for our own columns"
         ));
+    }
+    if text.eq_ignore_ascii_case(ROW_NUMBER) {
+        return Err("is SQLite's own name for a row's number".to_owned());
     }
     if text.is_empty() || text.contains(|letter: char| letter == '"' || letter.is_control()) {
         return Err("is no name for a column".to_owned());

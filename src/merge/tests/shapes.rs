@@ -142,7 +142,7 @@ async fn a_table_is_widened_in_the_middle_of_a_page_without_losing_count() {
     room.merge(&table, &[r#"[{"id":1,"v":1},{"id":2,"v":2}]"#])
         .await
         .unwrap();
-    let page = r#"[{"id":1,"v":1},{"id":2,"v":3},{"id":"x","v":2.5,"more":true},{"id":4,"v":"y"}]"#;
+    let page = r#"[{"id":1,"v":1},{"id":2,"v":3},{"id":12345678901234567890,"v":2.5,"more":true},{"id":4,"v":"y"}]"#;
     let merged = room
         .merge_watching(&table, Some("id"), LATER, &[page])
         .await
@@ -154,7 +154,12 @@ async fn a_table_is_widened_in_the_middle_of_a_page_without_losing_count() {
         .await;
     assert_eq!(
         rows,
-        ["1|1|null|0", "2|3|null|1", "x|2.5|1|1", "4|y|null|1"]
+        [
+            "1|1|null|0",
+            "2|3|null|1",
+            "12345678901234567890|2.5|1|1",
+            "4|y|null|1"
+        ]
     );
 }
 
@@ -310,6 +315,59 @@ async fn names_that_are_data_are_not_all_remembered() {
     let keyless = page.replace("\"id\"", "\"ID\"");
     let error = room.merge(&listed, &[&keyless]).await.unwrap_err();
     assert!(error.to_string().ends_with("`n6`, `n7`, …"), "{error}");
+}
+
+#[tokio::test]
+async fn promise_keys_that_differ_never_become_one_row() {
+    let pairs = [
+        ("1", r#""1""#),
+        (r#""1""#, "1"),
+        ("true", r#""true""#),
+        ("1", "true"),
+        ("{}", r#""{}""#),
+        (r#""/Date(0)/""#, r#""1970-01-01T00:00:00""#),
+        (r#""1970-01-01T00:00:00""#, r#""/Date(0)/""#),
+    ];
+    for (first, second) in pairs {
+        let (first, second) = (
+            format!(r#"[{{"id":{first}}}]"#),
+            format!(r#"[{{"id":{second}}}]"#),
+        );
+        for pages in [vec![&*first, &*second], vec![&*first]] {
+            let room = Room::new();
+            let merged = room.merge(&table("t", &["id"]), &pages).await;
+            let error = match merged {
+                Err(error) => error,
+                Ok(_) => room
+                    .merge(&table("t", &["id"]), &[&second])
+                    .await
+                    .unwrap_err(),
+            };
+            assert!(
+                matches!(error, Error::KeyBlurred { .. }),
+                "{first} {second}: {error}"
+            );
+            assert_eq!(error.remedy(), Remedy::EditConfig);
+            assert!(error.hint().unwrap().contains("type \"text\""));
+        }
+    }
+    let declared = listed("t", &["id"], &[("id", "id", Some(Kind::Text))]);
+    let page = r#"[{"id":1},{"id":"1"}]"#;
+    let merged = Room::new().merge(&declared, &[page]).await.unwrap();
+    assert_eq!(counts(&merged), [1, 0, 1], "said to be the same");
+
+    let apart = r#"[{"id":{"a":1}},{"id":1},{"id":true},{"id":1.0}]"#;
+    let merged = Room::new().merge(&table("t", &["id"]), &[apart]).await;
+    assert_eq!(counts(&merged.unwrap()), [4, 0, 0]);
+
+    for table in [table("t", &["id"]), declared] {
+        let halves = r#"[{"id":"\ud83d\ude00"},{"id":"a\ud800"},{"id":"a\uDFFF"}]"#;
+        let error = Room::new().merge(&table, &[halves]).await.unwrap_err();
+        assert!(
+            matches!(error, Error::KeyBroken { position: 2, .. }),
+            "{error}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -269,6 +269,18 @@ fn tables() {
             "begins with `_tidegate_`",
         ),
         (more("table = \"SQLITE_x\""), "9:9", "begins with `sqlite_`"),
+        (more("table = \"Json_Each\""), "9:9", "SQLite's own"),
+        (
+            more("table = \"pragma_table_info\""),
+            "9:9",
+            "begins with `pragma_`",
+        ),
+        (more("table = \"excluded\""), "9:9", "SQLite's own"),
+        (
+            more("columns = { id = \"id\", _rowid_ = \"s\" }"),
+            "9:24",
+            "SQLite's own name for a row's number",
+        ),
         (more("table = \"a; DROP\""), "9:9", "cannot be `a; DROP`"),
         (
             more(&format!("table = \"G\"\n{second}")),
