@@ -341,7 +341,8 @@ fn report(
         .collect();
     let well = flows.iter().all(|flow| flow.state.is_well())
         && connections.iter().all(|connection| connection.well);
-    let line = line(&flows, &connections, as_of);
+    let is_idle = !scheduled && config.flows.values().any(|flow| flow.schedule.is_some());
+    let line = line(&flows, &connections, is_idle, as_of);
     Report {
         well,
         line,
@@ -369,7 +370,14 @@ fn state(last_run: Option<&RunRow>, running: bool) -> FlowState {
     }
 }
 
-fn line(flows: &[FlowStatus], connections: &[ConnectionStatus], now: Timestamp) -> String {
+/// Says in one line whether all is well. `is_idle` is true if flows should run by themselves, and
+/// nobody is there to start them.
+fn line(
+    flows: &[FlowStatus],
+    connections: &[ConnectionStatus],
+    is_idle: bool,
+    now: Timestamp,
+) -> String {
     let of = |flow: &FlowStatus| format!("`{}` {}", flow.flow, flow.state.word());
     let mut trouble: Vec<String> = flows
         .iter()
@@ -395,9 +403,14 @@ fn line(flows: &[FlowStatus], connections: &[ConnectionStatus], now: Timestamp) 
             seconds % 60
         )
     });
-    if trouble.is_empty() {
-        format!("all is well: {count}{next}")
-    } else {
-        format!("not well: {}{next}", trouble.join(", "))
+    if !trouble.is_empty() {
+        return format!("not well: {}{next}", trouble.join(", "));
     }
+    let nothing_ran = flows.iter().all(|flow| flow.state == FlowState::NeverRan);
+    let verdict = match (nothing_ran, is_idle) {
+        (true, _) => "nothing has run yet",
+        (false, true) => "all went well so far",
+        (false, false) => "all is well",
+    };
+    format!("{verdict}: {count}{next}")
 }

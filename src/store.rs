@@ -148,7 +148,7 @@ pub enum Error {
     #[error("the disk failed: {0}")]
     Disk(String),
     /// Anything else SQLite says.
-    #[error("SQLite: {0}")]
+    #[error("SQLite: {}", plain_words(.0))]
     Sqlite(rusqlite::Error),
     /// The work panicked and was rolled back.
     #[error("a write broke off: {0}")]
@@ -227,16 +227,27 @@ impl From<rusqlite::Error> for Error {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                Self::Damaged(error.to_string())
+                Self::Damaged(plain_words(&error))
             }
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
-                Self::ReadOnly(error.to_string())
+                Self::ReadOnly(plain_words(&error))
             }
             // The index of the log could not grow, for which SQLite has no better word.
             Some(ErrorCode::SystemIoFailure) if is(&error, ffi::SQLITE_IOERR_SHMSIZE) => Self::Full,
-            Some(ErrorCode::SystemIoFailure) => Self::Disk(error.to_string()),
+            Some(ErrorCode::SystemIoFailure) => Self::Disk(plain_words(&error)),
             _ => Self::Sqlite(error),
         }
+    }
+}
+
+/// Returns what SQLite says, in words where rusqlite alone would give a number.
+#[must_use]
+pub fn plain_words(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(code, None) => {
+            ffi::code_to_str(code.extended_code).to_owned()
+        }
+        other => other.to_string(),
     }
 }
 

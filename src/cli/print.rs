@@ -148,17 +148,15 @@ pub(super) fn table(heading: &[&str], rows: Vec<Vec<String>>, right: &[usize]) {
     line(&table.trim_fmt());
 }
 
-/// Returns text from outside without anything a terminal would obey.
+/// Returns text from outside without anything a terminal would obey, on one line.
 pub(super) fn shown(text: &str) -> String {
-    text.chars()
-        .map(|letter| {
-            if letter.is_control() {
-                '\u{fffd}'
-            } else {
-                letter
-            }
-        })
-        .collect()
+    let shown = |letter: char| match letter {
+        '\n' => '\u{2424}', // the sign for a new line
+        '\t' => ' ',
+        letter if letter.is_control() => '\u{fffd}',
+        letter => letter,
+    };
+    text.replace("\r\n", "\n").chars().map(shown).collect()
 }
 
 #[cfg(test)]
@@ -181,6 +179,9 @@ mod tests {
 
     #[test]
     fn a_terminal_obeys_nothing_that_came_from_outside() {
-        assert_eq!(shown("a\u{1b}[2Jb\r\n"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}");
+        assert_eq!(
+            shown("a\u{1b}[2Jb\r\nc\n\td\re"),
+            "a\u{fffd}[2Jb␤c␤ d\u{fffd}e"
+        );
     }
 }

@@ -11,6 +11,8 @@ use crate::store;
 
 /// The most rows a table on a terminal shows; CSV and JSON have no such end.
 const MOST_ROWS: usize = 1_000;
+/// What a table on a terminal shows where there is no value, which is not the same as an empty text.
+const NULL: &str = "NULL";
 
 pub(super) fn query(config: &Config, sql: &str, csv: bool, output: Output) -> Result<Exit, Failed> {
     let connection = store::open_any(&config.database)?;
@@ -111,7 +113,10 @@ fn as_table(connection: &Connection, sql: &str) -> Result<(), Trouble> {
                 value,
                 ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_)
             );
-            line.push(text(value));
+            line.push(match value {
+                ValueRef::Null => NULL.to_owned(),
+                value => text(value),
+            });
         }
         cells.push(line);
     }
@@ -162,7 +167,8 @@ fn wrong(error: &rusqlite::Error, sql: &str) -> Failed {
         rusqlite::Error::SqliteFailure(code, words) => {
             let hint = (code.code == ErrorCode::ReadOnly)
                 .then_some("`query` only reads; use any SQLite tool to change your own tables");
-            told(words.as_deref().unwrap_or("the database refused"), hint)
+            let plain = || store::plain_words(error);
+            told(&words.clone().unwrap_or_else(plain), hint)
         }
         other => Failed::of(other, Remedy::EditConfig, None),
     }

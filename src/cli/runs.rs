@@ -19,10 +19,17 @@ pub(super) fn runs(
         let error = config::no_such("flow", flow, config.flows.keys());
         return Err(Failed::new(error, Remedy::EditConfig, None));
     }
-    let connection = store::open_reader(&config.database, &store::DATA)?;
-    let runs = journal::recent(&connection, flow.as_deref(), limit)?;
+    let runs = match store::open_reader(&config.database, &store::DATA) {
+        // The first run makes the database.
+        Err(store::Error::Missing { .. }) => Vec::new(),
+        connection => journal::recent(&connection?, flow.as_deref(), limit)?,
+    };
     if output.json {
         print::json(&runs);
+        return Ok(Exit::Done);
+    }
+    if runs.is_empty() {
+        print::line("no runs yet; `tidegate --run-now` starts one");
         return Ok(Exit::Done);
     }
     let rows = runs.iter().map(row).collect();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Exit, Failed, Output, connections, owner, print};
 use crate::clock::SharedClock;
 use crate::config::Config;
+use crate::journal::{Outcome, RunRow};
 use crate::status::{FlowStatus, Report};
 
 pub(super) async fn status(
@@ -53,15 +54,22 @@ fn show(report: &Report) {
     }
 }
 
+/// Says how a run ended, if it did not end well, and what became of its records, if it had any.
+fn last_run(run: &RunRow) -> String {
+    let counts = print::counts(&run.tally);
+    match run.outcome {
+        None | Some(Outcome::Succeeded) => counts,
+        Some(outcome) if run.tally.records == 0 => outcome.word().to_owned(),
+        Some(outcome) => format!("{}, {counts}", outcome.word()),
+    }
+}
+
 fn row(flow: &FlowStatus, report: &Report) -> Vec<String> {
     let relative = |at| print::relative(at, report.as_of);
     let success = flow
         .last_success_at
         .map_or_else(|| "never".to_owned(), relative);
-    let run = flow
-        .last_run
-        .as_ref()
-        .map_or_else(String::new, |run| print::counts(&run.tally));
+    let run = flow.last_run.as_ref().map_or_else(String::new, last_run);
     let next = flow.next_slot_at.map_or_else(|| "-".to_owned(), relative);
     vec![
         flow.flow.clone(),

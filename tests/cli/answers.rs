@@ -32,9 +32,9 @@ fn a_query_answers_as_a_table_as_csv_and_as_json() {
     assert_snapshot!(told(&exact, &["query", sql]), @r#"
     exit 0
     --- stdout
-     code    letters  gap  bytes  words
-     P00001        6       c0de   say "a, b"
-     P00002        6       c0de   say "a, b"
+     code    letters   gap  bytes  words
+     P00001        6  NULL  c0de   say "a, b"
+     P00002        6  NULL  c0de   say "a, b"
     "#);
     assert_snapshot!(told(&exact, &["query", "--csv", sql]), @r#"
     exit 0
@@ -127,7 +127,7 @@ fn status_runs_tables_and_connections_fit_their_columns() {
     assert_snapshot!(told(&exact, &["status"]), @r"
     exit 0
     --- stdout
-    all is well: 1 flow
+    all went well so far: 1 flow
     the service is not running, so nothing runs by itself
 
      FLOW     STATE  LAST SUCCESS  LAST RUN                                       NEXT

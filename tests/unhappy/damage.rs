@@ -131,7 +131,7 @@ fn a_rescue_directory_behind_a_symbolic_link_is_refused() {
 #[test]
 fn a_vault_that_others_can_read_is_closed_to_them() {
     let exact = lived_in();
-    let files = ["", "-wal", "-shm"].map(|ending| exact.house.path(&format!("{VAULT}{ending}")));
+    let files = ["", "-wal", "-shm"].map(|ending| exact.house.path(format!("{VAULT}{ending}")));
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     for file in &files {
         fs::set_permissions(file, fs::Permissions::from_mode(0o644)).unwrap();
@@ -255,8 +255,8 @@ fn a_sealed_value_with_flipped_bits_costs_one_login_and_no_data() {
     not well: `project` needs login
     the service is not running, so nothing runs by itself
 
-     FLOW     STATE        LAST SUCCESS  LAST RUN                                       NEXT
-     project  needs login  just now      0 records: 0 inserted, 0 updated, 0 unchanged  -
+     FLOW     STATE        LAST SUCCESS  LAST RUN  NEXT
+     project  needs login  just now      failed    -
 
      CONNECTION  STATE  ACCESS TOKEN ENDS  LOGIN ENDS  WHY
      exact       ok     in TIME          -

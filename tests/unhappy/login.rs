@@ -58,8 +58,8 @@ fn whoever_never_signed_in_is_told_the_command() {
     not well: `project` needs login, `exact` needs login
     the service is not running, so nothing runs by itself
 
-     FLOW     STATE        LAST SUCCESS  LAST RUN                                       NEXT
-     project  needs login  never         0 records: 0 inserted, 0 updated, 0 unchanged  -
+     FLOW     STATE        LAST SUCCESS  LAST RUN  NEXT
+     project  needs login  never         failed    -
 
      CONNECTION  STATE        ACCESS TOKEN ENDS  LOGIN ENDS  WHY
      exact       needs login  -                  -           never signed in
@@ -100,8 +100,8 @@ fn a_withdrawn_consent_ends_in_a_login_and_loses_nothing() {
     not well: `project` needs login, `exact` needs login
     the service is not running, so nothing runs by itself
 
-     FLOW     STATE        LAST SUCCESS  LAST RUN                                       NEXT
-     project  needs login  15 min ago    0 records: 0 inserted, 0 updated, 0 unchanged  -
+     FLOW     STATE        LAST SUCCESS  LAST RUN  NEXT
+     project  needs login  15 min ago    failed    -
 
      CONNECTION  STATE        ACCESS TOKEN ENDS  LOGIN ENDS  WHY
      exact       needs login  5 min ago          -           never worked: HTTP 400, `invalid_grant`: Token is not allowed, because of invalid or empty chainId

@@ -69,10 +69,14 @@ fn a_database_that_is_not_there_yet_is_explained() {
     hint: the first run makes it: `tidegate --run-now`
     ");
     assert_snapshot!(told(&["runs"]), @r"
-    exit 2
-    --- stderr
-    error: there is no `HOUSE/tidegate-state/tidegate.db` yet
-    hint: the first run makes it: `tidegate --run-now`
+    exit 0
+    --- stdout
+    no runs yet; `tidegate --run-now` starts one
+    ");
+    assert_snapshot!(told(&["runs", "--json"]), @r"
+    exit 0
+    --- stdout
+    []
     ");
 }
 

@@ -262,11 +262,11 @@ fn a_spent_day_parks_the_run_until_the_source_takes_calls_again() {
     assert_snapshot!(status.block(&exact.house), @r"
     exit 0
     --- stdout
-    all is well: 1 flow
+    all went well so far: 1 flow
     the service is not running, so nothing runs by itself
 
-     FLOW     STATE   LAST SUCCESS  LAST RUN                                           NEXT
-     project  parked  never         180 records: 180 inserted, 0 updated, 0 unchanged  -
+     FLOW     STATE   LAST SUCCESS  LAST RUN                                                   NEXT
+     project  parked  never         parked, 180 records: 180 inserted, 0 updated, 0 unchanged  -
 
      CONNECTION  STATE  ACCESS TOKEN ENDS  LOGIN ENDS  WHY
      exact       ok     in TIME          -
