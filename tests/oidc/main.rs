@@ -11,6 +11,7 @@
 
 mod records;
 mod refreshes;
+mod signing_in;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;

@@ -8,7 +8,7 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value as Json;
 
-use crate::support::{AuthorizationServer, TempHouse, call};
+use crate::support::{AuthorizationServer, Ran, TempHouse, call};
 
 /// Longer than an access token lives.
 pub(crate) const LIFE: Duration = Duration::from_secs(601);
@@ -22,6 +22,10 @@ paging = "odata"
 key = ["cca3"]
 "#;
 
+/// What a login must ask for so that it brings a refresh token.
+pub(crate) const OFFLINE: &str = "scopes = [\"openid\", \"offline_access\"]\n\
+    authorize_params = { prompt = \"consent\" }\n";
+
 /// A house whose connection `atlas` leads to the server, with these flows.
 pub(crate) struct World {
     pub(crate) house: TempHouse,
@@ -31,42 +35,45 @@ pub(crate) struct World {
 impl World {
     /// Sets everything up for one client of the server; `None` if the server is not to be had.
     pub(crate) fn of(client: &str, flows: &str) -> Option<Self> {
+        Self::with(flows, |server, _| {
+            let secret = || server.secret_of(client);
+            let proof = match client {
+                "person-public" => "client_auth = \"none\"".to_owned(),
+                "person-post" => format!("client_auth = \"body\"\nclient_secret = {:?}", secret()),
+                _ => format!("client_auth = \"basic\"\nclient_secret = {:?}", secret()),
+            };
+            let grant = match client {
+                "machine" => "grant = \"client_credentials\"".to_owned(),
+                _ => format!(
+                    "grant = \"authorization_code\"\nauthorize_url = \"{}\"\npkce = true\n{}\
+                     redirect_uri = \"{}\"",
+                    server.authorize_url,
+                    OFFLINE,
+                    redirect_uri(client)
+                ),
+            };
+            format!(
+                "token_url = \"{}\"\nclient_id = \"{client}\"\n{proof}\n{grant}",
+                server.token_url
+            )
+        })
+    }
+
+    /// Sets everything up for a connection with these lines; `None` if the server is not to be had.
+    pub(crate) fn with(
+        flows: &str,
+        lines: impl FnOnce(&AuthorizationServer, &TempHouse) -> String,
+    ) -> Option<Self> {
         let house = TempHouse::new("");
         let server = AuthorizationServer::oidc_provider(&house)?;
-        let (api, authorize_url, token_url) =
-            (&server.api, &server.authorize_url, &server.token_url);
-        let proof = match client {
-            "person-public" => "client_auth = \"none\"".to_owned(),
-            "person-post" => format!(
-                "client_auth = \"body\"\nclient_secret = {:?}",
-                server.secret_of(client)
-            ),
-            _ => format!(
-                "client_auth = \"basic\"\nclient_secret = {:?}",
-                server.secret_of(client)
-            ),
-        };
-        let grant = match client {
-            "machine" => "grant = \"client_credentials\"".to_owned(),
-            _ => format!(
-                "grant = \"authorization_code\"\nauthorize_url = \"{authorize_url}\"\npkce = true\n\
-                 scopes = [\"openid\", \"offline_access\"]\n\
-                 authorize_params = {{ prompt = \"consent\" }}\nredirect_uri = \"{}\"",
-                redirect_uri(client)
-            ),
-        };
-        house.write_private(
-            "tidegate.toml",
-            &format!(
-                "[connection.atlas]\nbase_url = \"{api}\"\ntoken_url = \"{token_url}\"\n\
-                 client_id = \"{client}\"\n{proof}\n{grant}\n{flows}"
-            ),
-        );
+        let (api, lines) = (&server.api, lines(&server, &house));
+        let config = format!("[connection.atlas]\nbase_url = \"{api}\"\n{lines}\n{flows}");
+        house.write_private("tidegate.toml", &config);
         Some(Self { house, server })
     }
 
     /// Signs in as a person does, at the server's own pages.
-    pub(crate) fn log_in(&self) {
+    pub(crate) fn log_in(&self) -> Ran {
         let mut login = self.house.start(&["login", "atlas", "--no-browser"]);
         let url = login.wait_for_line(|line| line.starts_with("http"));
         let back = self.server.sign_in(&url);
@@ -75,7 +82,7 @@ impl World {
         } else {
             login.type_line(&back);
         }
-        login.finish().expect_code(0);
+        login.finish().expect_code(0)
     }
 
     pub(crate) fn sync(&self) {
@@ -178,7 +185,7 @@ impl World {
 }
 
 /// For one client a person pastes what the browser shows; the others listen on loopback.
-fn redirect_uri(client: &str) -> String {
+pub(crate) fn redirect_uri(client: &str) -> String {
     if client == "person-post" {
         return "https://tidegate.example/oauth-callback".to_owned();
     }

@@ -93,18 +93,19 @@ impl AuthorizationServer {
     /// Signs in at the provider's real pages as a person with a browser would, and returns the URL
     /// the browser is sent back to.
     pub fn sign_in(&self, authorize_url: &str) -> String {
-        let redirect = self.browse(authorize_url);
+        let redirect = self.browse(&[("url", authorize_url)]);
         redirect.as_str().unwrap().to_owned()
     }
 
-    /// Signs in at the page where a device's code is typed, as far as the page that says it is done.
-    pub fn approve(&self, verification_url: &str) {
-        assert_eq!(self.browse(verification_url), Value::Null);
+    /// Signs in at the page where the code of a device is typed, until a page says that it is done.
+    pub fn approve(&self, verification_url: &str, user_code: &str) {
+        let typed = [("url", verification_url), ("user_code", user_code)];
+        assert_eq!(self.browse(&typed), Value::Null);
     }
 
-    fn browse(&self, page: &str) -> Value {
+    fn browse(&self, what: &[(&str, &str)]) -> Value {
         let mut url = Url::parse(&format!("{}/sign-in", self.admin)).unwrap();
-        url.query_pairs_mut().append_pair("url", page);
+        url.query_pairs_mut().extend_pairs(what);
         call("POST", url.as_str(), None).json()["redirect"].clone()
     }
 

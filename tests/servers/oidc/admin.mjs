@@ -1,12 +1,14 @@
 // What a test may do behind the program's back.
 //
-//   POST   /sign-in?url=…[&login=…][&decline=1]  sign in as a person; answers `{ redirect }`
+//   POST   /sign-in?url=…[&login=…][&decline=1][&user_code=…]
+//                                sign in as a person; answers `{ redirect }`
 //   GET    /records/SET          the source's own truth, whole
 //   POST   /records/SET          `[{ key, field… }]`: change records, or add ones
 //   DELETE /records/SET          `[key…]`: remove records
 //   POST   /arrive/SET?count=N   let N real records arrive that were held back; answers with them
 //   POST   /fault                `{ kind, … }`: see ../shared/line.mjs
 //   POST   /heal                 forget the faults that did not happen yet
+//   GET    /secrets              every token, code and proof that passed the line
 //   POST   /replay               present the first refresh token once more, as a thief would
 //   GET    /ledger[?count=N]     the token requests, once there are N of them
 //   GET    /seen                 what the provider was asked for and did, besides tokens
@@ -22,6 +24,7 @@ export function makeAdmin({ sets, line, lives, seen }) {
       redirect: await signIn(query.get('url'), {
         login: query.get('login') ?? undefined,
         decline: query.has('decline'),
+        userCode: query.get('user_code') ?? undefined,
       }),
     }),
     'GET records': (_query, set) => [...set.records.values()],
@@ -39,6 +42,7 @@ export function makeAdmin({ sets, line, lives, seen }) {
       line.heal();
       return {};
     },
+    'GET secrets': () => [...line.secrets],
     'POST replay': () => line.replay(),
     'GET ledger': (query) => line.ledgerOf(Number(query.get('count') ?? 0)),
     'GET seen': () => seen,

@@ -1,12 +1,12 @@
 // A person with a browser, as far as signing in needs one: cookies, redirects and forms.
 
-const MOST_STEPS = 12;
+const MOST_STEPS = 16;
 
 /**
  * Opens `url`, signs in, consents, and answers with the URL the browser is sent back to, or with
  * null where a page at the end says that all is done.
  */
-export async function signIn(url, { login = 'zoë', decline = false } = {}) {
+export async function signIn(url, { login = 'zoë', decline = false, userCode } = {}) {
   const issuer = new URL(url).origin;
   const cookies = new Map();
   let next = { url, method: 'GET' };
@@ -30,7 +30,7 @@ export async function signIn(url, { login = 'zoë', decline = false } = {}) {
       if (answer.ok) return null;
       throw new Error(`${next.url} answered ${answer.status}: ${page.slice(0, 500)}`);
     }
-    next = fillIn(page, next.url, { login, decline });
+    next = fillIn(page, next.url, { login, decline, userCode });
   }
   throw new Error('signing in did not come to an end');
 }
@@ -43,7 +43,7 @@ function keep(cookies, line) {
   else cookies.delete(name);
 }
 
-function fillIn(page, url, { login, decline }) {
+function fillIn(page, url, { login, decline, userCode }) {
   const action = /<form[^>]* action="([^"]+)"/.exec(page)?.[1];
   if (!action) throw new Error(`no form on the page at ${url}: ${page.slice(0, 500)}`);
   const fields = Object.fromEntries(
@@ -54,6 +54,7 @@ function fillIn(page, url, { login, decline }) {
   if (decline && fields.prompt === 'consent') {
     return { url: new URL(`${new URL(url).pathname}/abort`, url).href, method: 'GET' };
   }
+  if (userCode && fields.user_code === '') fields.user_code = userCode;
   if (fields.prompt === 'login') Object.assign(fields, { login, password: 'x' });
   return { url: new URL(action, url).href, method: 'POST', body: new URLSearchParams(fields) };
 }

@@ -125,9 +125,6 @@ export function makeProvider(issuer, lives, seen) {
   provider.on('server_error', (_ctx, error) => console.error(error));
   provider.on('grant.revoked', (ctx) => seen.push({ revoked: ctx.oidc.route }));
   provider.on('pushed_authorization_request.success', () => seen.push({ pushed: true }));
-  provider.on('authorization.accepted', (ctx) => {
-    seen.push({ authorized: Object.keys(ctx.request.query), resource: ctx.oidc.params.resource ?? null });
-  });
   provider.on('access_token.saved', (token) => seen.push({ audience: token.aud ?? null }));
   return provider;
 }

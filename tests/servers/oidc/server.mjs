@@ -23,8 +23,12 @@ const lives = {
 const sets = load();
 
 let provide; // The provider needs to know its port before it can be made.
-const issuer = await listen((request, response) => provide(request, response));
 const seen = [];
+const issuer = await listen((request, response) => {
+  const { pathname, searchParams } = new URL(request.url, 'http://loopback');
+  if (pathname === '/auth') seen.push({ authorized: [...searchParams.keys()] });
+  return provide(request, response);
+});
 provide = makeProvider(issuer, lives, seen).callback();
 
 const line = new Line(issuer);

@@ -14,6 +14,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { readBody } from './listen.mjs';
 
+const SECRETS = [
+  'access_token', 'refresh_token', 'id_token', 'code', 'code_verifier', 'device_code', 'client_secret', 'client_assertion',
+];
 const HTML = '<!doctype html><title>Maintenance</title><h1>Back in a moment</h1>';
 
 export class Line {
@@ -21,6 +24,8 @@ export class Line {
   #faults = [];
   #waiting = [];
   #presented = [];
+  /** Every word that came or went and must stay between the two. */
+  secrets = new Set();
   /** Every token request that came, in order. */
   ledger = [];
 
@@ -68,6 +73,10 @@ export class Line {
     };
   }
 
+  #keepSecrets(fields) {
+    for (const name of SECRETS) if (fields[name]) this.secrets.add(fields[name]);
+  }
+
   #note(request, body) {
     const fields = readFields(request, body);
     const entry = {
@@ -107,6 +116,8 @@ export class Line {
     const answer = await fetch(url, init);
     const text = await answer.text();
     const told = parse(text);
+    this.#keepSecrets(readFields(request, body));
+    this.#keepSecrets(told);
     Object.assign(entry, {
       status: answer.status,
       error: told.error ?? null,
