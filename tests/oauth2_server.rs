@@ -70,6 +70,19 @@ key = ["id"]
         Self::of("machine", |_| "grant = \"client_credentials\"".to_owned())
     }
 
+    /// Sets everything up for a client that knows a person's password.
+    fn of_a_legacy_client() -> Option<Self> {
+        let world = Self::of("legacy", |server| {
+            format!(
+                "grant = \"password\"\nusername = {}\npassword = {{ file = \"password\" }}",
+                server.told("people")[0]["username"]
+            )
+        })?;
+        let password = world.server.told("people")[0]["password"].as_str().unwrap();
+        world.house.write_private("password", password);
+        Some(world)
+    }
+
     fn sign_in(&self) -> Ran {
         let mut login = self.house.start(&["login", "notes", "--no-browser"]);
         let url = login.wait_for_line(|line| line.starts_with("http"));
@@ -191,6 +204,42 @@ fn client_credentials_need_no_login_and_outlive_their_tokens() {
     }
     assert_eq!(world.requests("client_credentials").len(), 3);
     assert_eq!(world.server.ledger().len(), 3);
+}
+
+#[test]
+fn a_password_in_any_script_is_sent_once_and_the_refresh_token_from_then_on() {
+    let Some(world) = World::of_a_legacy_client() else {
+        return;
+    };
+    for _ in 0..3 {
+        world.sync();
+        world.outlive_the_access_token();
+    }
+    assert_eq!(world.requests("password").len(), 1);
+    let refreshes = world.requests("refresh_token");
+    assert_eq!(refreshes.len(), 2, "{refreshes:#?}");
+    assert!(refreshes.iter().all(|request| request["status"] == 200));
+}
+
+#[test]
+fn a_wrong_password_is_sent_once_lest_the_account_be_locked() {
+    let Some(world) = World::of_a_legacy_client() else {
+        return;
+    };
+    world.house.write_private("password", "not-the-password");
+    for _ in 0..3 {
+        let ran = world.run();
+        assert!(matches!(ran.code, Some(1 | 3)), "{ran:#?}");
+        assert!(!ran.stderr.contains("not-the-password"), "{ran:#?}");
+        world.outlive_the_access_token();
+    }
+    let requests = world.requests("password");
+    assert_eq!(requests.len(), 1, "{requests:#?}");
+
+    // Until the configuration has another one.
+    let password = world.server.told("people")[0]["password"].as_str().unwrap();
+    world.house.write_private("password", password);
+    world.sync();
 }
 
 #[test]
