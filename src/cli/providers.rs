@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Exit, Failed, Output, print};
-use crate::config::{self, Access, Provider, Works};
+use crate::config::{self, Access, Provider, Scope, Works};
 use crate::remedy::Remedy;
 
 /// Where lines of prose are broken, so that they can be read beside the values.
@@ -125,11 +125,12 @@ fn page(shown: &Shown<'_>) -> String {
     let Provider { title, source, .. } = shown.provider;
     let mut page = format!("{}: {title}\n", shown.provider.name);
     if let Some(why) = &shown.provider.unusable {
-        page += &prose("", &format!("Does not work yet: {why}."));
+        page += &prose("", &format!("Signing in does not work yet: {why}."));
     }
     page += "\nIt sets, where a connection does not say otherwise:\n";
     page += &settings(shown.provider);
     page += &unsettled(shown.provider);
+    page += &points("What its scopes allow:", &scopes(shown.provider));
     page += &points("To know:", &shown.provider.notes);
     page += &points("Not yet:", &shown.provider.not_yet);
     page += &points("From:", &[source.clone(), UNTRIED.to_owned()]);
@@ -171,6 +172,19 @@ fn unsettled(provider: &Provider) -> String {
     )
 }
 
+/// Says what each scope allows, as far as that is known.
+fn scopes(provider: &Provider) -> Vec<String> {
+    let scope = |(name, scope): (&String, &Scope)| {
+        let writes = if scope.writes {
+            " (allows changes)"
+        } else {
+            ""
+        };
+        format!("`{name}`: {}{writes}", scope.about)
+    };
+    provider.scopes.iter().map(scope).collect()
+}
+
 /// Writes a list of sentences under a heading, or nothing.
 fn points(heading: &str, points: &[String]) -> String {
     if points.is_empty() {
@@ -183,8 +197,14 @@ fn points(heading: &str, points: &[String]) -> String {
 fn heading(grant: Access) -> &'static str {
     match grant {
         Access::AuthorizationCode => "A connection on which a person signs in",
+        Access::DeviceCode => "A connection on which a person signs in on another device",
         Access::ClientCredentials => "A connection of the client itself",
+        Access::JwtBearer => "A connection with an assertion that names who has access",
+        Access::Password => "A connection with a user name and a password, over OAuth",
+        Access::RefreshToken => "A connection with a refresh token from elsewhere",
         Access::Token => "A connection with a token that does not change",
+        Access::Basic => "A connection with a user name and a password",
+        Access::Session => "A connection with the provider's own login",
     }
 }
 

@@ -32,6 +32,9 @@ pub struct Provider {
     pub source: String,
     /// The scope without which there is no refresh token.
     pub refresh_scope: Option<String>,
+    /// What scopes allow, by name; those that no source explains are left out.
+    #[serde(default)]
+    pub scopes: BTreeMap<String, Scope>,
     /// Why signing in leads nowhere yet.
     pub unusable: Option<String>,
     /// How access can be had, each way with what a first connection says besides the entry.
@@ -67,10 +70,33 @@ pub struct Provider {
 pub enum Access {
     /// A person signs in.
     AuthorizationCode,
+    /// A person signs in on another device.
+    DeviceCode,
     /// The client itself has access.
     ClientCredentials,
+    /// An assertion that we sign names who has access.
+    JwtBearer,
+    /// A user name and a password are exchanged for tokens.
+    Password,
+    /// A refresh token was obtained elsewhere.
+    RefreshToken,
     /// The provider hands out a token that does not change.
     Token,
+    /// A user name and a password are sent with every request.
+    Basic,
+    /// The provider has a login of its own.
+    Session,
+}
+
+/// What a scope allows.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scope {
+    /// In plain words, as the end of "this allows tidegate to …".
+    pub about: String,
+    /// True if something could be changed with it, which a reader never needs.
+    #[serde(default)]
+    pub writes: bool,
 }
 
 /// How much of a provider can be used.
@@ -81,7 +107,7 @@ pub enum Works {
     Yes,
     /// Something it needs or offers cannot be said yet.
     InPart,
-    /// Signing in leads nowhere yet.
+    /// There is no way in yet.
     NotYet,
 }
 
@@ -142,22 +168,40 @@ impl Provider {
     #[must_use]
     pub fn works(&self) -> Works {
         match (&self.unusable, self.not_yet.as_slice()) {
-            (Some(_), _) => Works::NotYet,
+            (Some(_), _) if self.grants.keys().all(|access| access.signs_in()) => Works::NotYet,
             (None, []) => Works::Yes,
-            (None, _) => Works::InPart,
+            (_, _) => Works::InPart,
         }
     }
 }
 
 impl Access {
-    /// Returns its name in the configuration: a `grant`, or the key of a token that does not change.
+    /// Returns its name in the configuration: a `grant`, or the key of another way in.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::AuthorizationCode => "authorization_code",
+            Self::DeviceCode => "device_code",
             Self::ClientCredentials => "client_credentials",
+            Self::JwtBearer => "jwt_bearer",
+            Self::Password => "password",
+            Self::RefreshToken => "refresh_token",
             Self::Token => "token",
+            Self::Basic => "basic",
+            Self::Session => "session",
         }
+    }
+
+    /// Returns true if a person signs in.
+    #[must_use]
+    pub fn signs_in(self) -> bool {
+        matches!(self, Self::AuthorizationCode | Self::DeviceCode)
+    }
+
+    /// Returns true if an authorization server gives the token.
+    #[must_use]
+    pub fn is_oauth(self) -> bool {
+        !matches!(self, Self::Token | Self::Basic | Self::Session)
     }
 }
 

@@ -10,6 +10,8 @@ mod support;
 
 mod providers;
 mod shown;
+#[cfg(feature = "test-clock")]
+mod ways;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -117,9 +119,14 @@ fn configuration(name: &str, server: &str) -> String {
         !["token_url", "scopes", "client_id", "client_secret"].contains(&key)
     };
     let snippet: Vec<&str> = snippet.lines().filter(kept).collect();
+    let entry = &config::provider(name).unwrap().connection;
+    let refresh = match entry.contains_key("refresh_url") {
+        true => format!("refresh_url = \"{server}/refresh\"\n"),
+        false => String::new(),
+    };
     format!(
         "{}\ntoken_url = \"{server}/token\"\nscopes = {SCOPES:?}\nclient_id = \"me\"\n\
-         client_secret = \"s:e\"\n",
+         client_secret = \"s:e\"\n{refresh}",
         snippet.join("\n")
     )
 }
@@ -232,14 +239,15 @@ fn check_sign_in(play: &Play, url: &Url) {
 /// Checks a token request: who asks and how, and every parameter.
 fn check_request(play: &Play, asked: &Asked, ask: &[(&str, &str)]) {
     let name = play.name;
-    assert_eq!(asked.line, "POST /token", "{name}");
-    let header = |wanted: &str| {
-        asked.headers.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case(wanted).then(|| value.trim())
-        })
-    };
-    assert_eq!(header("accept"), Some("application/json"), "{name}");
+    let is_refresh = ask[0].1 == "refresh_token";
+    let path = if is_refresh { play.refresh } else { "/token" };
+    assert_eq!(asked.line, format!("POST {path}"), "{name}");
+    let header = |wanted: &str| asked.header(wanted);
+    assert_eq!(
+        header("accept").as_deref(),
+        Some("application/json"),
+        "{name}"
+    );
     let mut fields: BTreeMap<String, String> = match play.json {
         true => serde_json::from_slice(&asked.body).unwrap(),
         false => pairs(&asked.body),
@@ -248,10 +256,10 @@ fn check_request(play: &Play, asked: &Asked, ask: &[(&str, &str)]) {
         true => "application/json",
         false => "application/x-www-form-urlencoded",
     };
-    assert_eq!(header("content-type"), Some(kind), "{name}");
+    assert_eq!(header("content-type").as_deref(), Some(kind), "{name}");
     // me:s%3Ae
     let basic = play.basic.then_some("Basic bWU6cyUzQWU=");
-    assert_eq!(header("authorization"), basic, "{name}");
+    assert_eq!(header("authorization").as_deref(), basic, "{name}");
     if !play.basic {
         assert_eq!(fields.remove("client_id").as_deref(), Some("me"), "{name}");
         assert_eq!(

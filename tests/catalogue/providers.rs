@@ -11,6 +11,8 @@ pub(crate) struct Play {
     pub(crate) pkce: bool,
     /// What stands between scopes.
     pub(crate) separator: &'static str,
+    /// Where tokens are refreshed.
+    pub(crate) refresh: &'static str,
     /// Parameters of the sign-in besides the standard's.
     pub(crate) authorize: &'static [(&'static str, &'static str)],
     /// Parameters of every token request besides the standard's.
@@ -52,6 +54,7 @@ const PLAIN: Play = Play {
     json: false,
     pkce: true,
     separator: " ",
+    refresh: "/token",
     authorize: &[],
     token: &[],
     answers: [(200, FIRST), (200, ROTATED)],
@@ -73,6 +76,7 @@ pub(crate) const PROVIDERS: [Play; 36] = [
     },
     Play {
         name: "adobe-sign",
+        refresh: "/refresh",
         pkce: false,
         answers: [
             (

@@ -8,7 +8,7 @@ mod support;
 #[cfg(feature = "test-clock")]
 mod sessions;
 
-use support::{Asked, Ran, Scripted, TempHouse, answer, json};
+use support::{Ran, Scripted, TempHouse, answer, json};
 
 /// A house with one flow over a source that says how it is let in.
 fn house(server: &Scripted, way_in: &str) -> TempHouse {
@@ -27,14 +27,6 @@ fn house(server: &Scripted, way_in: &str) -> TempHouse {
         "#,
         server.url
     ))
-}
-
-fn header(asked: &Asked, wanted: &str) -> Option<String> {
-    asked.headers.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case(wanted)
-            .then(|| value.trim().to_owned())
-    })
 }
 
 #[test]
@@ -95,9 +87,9 @@ fn each_kind_of_credential_stands_where_the_connection_says() {
         assert_eq!(asked.line, target, "{way_in}");
         match expected {
             Some((name, value)) => {
-                assert_eq!(header(&asked, name).as_deref(), Some(value), "{way_in}");
+                assert_eq!(asked.header(name).as_deref(), Some(value), "{way_in}");
             }
-            None => assert_eq!(header(&asked, "authorization"), None, "{way_in}"),
+            None => assert_eq!(asked.header("authorization"), None, "{way_in}"),
         }
     }
 }
@@ -122,9 +114,9 @@ fn an_access_token_stands_where_the_connection_says_too() {
     );
     house.run(&["--run-now"]).expect_code(0);
     let [_, asked] = server.asked().try_into().unwrap();
-    let sent = header(&asked, "x-shopify-access-token");
+    let sent = asked.header("x-shopify-access-token");
     assert_eq!(sent.as_deref(), Some("at-canary-1"));
-    assert_eq!(header(&asked, "authorization"), None);
+    assert_eq!(asked.header("authorization"), None);
 }
 
 #[test]

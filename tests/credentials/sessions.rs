@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::house;
 use super::support::{Asked, Scripted, TempHouse, answer, json};
-use super::{header, house};
 
 const PASSWORD: &str = "pa55-canary";
 /// A login by JSON, with a token inside, a life in minutes and a header of its own.
@@ -45,7 +45,9 @@ fn settled(server: &Scripted, way_in: &str) -> TempHouse {
 /// What was asked, each with the session it was asked in.
 fn story(server: &Scripted) -> Vec<String> {
     let told = |asked: &Asked| {
-        let session = header(asked, "x-session").map(|token| format!(" as {token}"));
+        let session = asked
+            .header("x-session")
+            .map(|token| format!(" as {token}"));
         asked.line.clone() + &session.unwrap_or_default()
     };
     server.asked().iter().map(told).collect()
@@ -59,7 +61,7 @@ fn a_login_is_made_once_kept_and_made_again_when_it_has_ended() {
     house.run(&["--run-now"]).expect_code(0);
     let login = server.asked().remove(0);
     assert_eq!(
-        header(&login, "content-type").as_deref(),
+        login.header("content-type").as_deref(),
         Some("application/json")
     );
     let sent: serde_json::Value = serde_json::from_slice(&login.body).unwrap();
@@ -87,7 +89,7 @@ fn a_login_is_made_once_kept_and_made_again_when_it_has_ended() {
 
 #[test]
 fn a_session_that_the_source_has_ended_is_begun_again_once() {
-    let server = source(|asked| match header(asked, "x-session").as_deref() {
+    let server = source(|asked| match asked.header("x-session").as_deref() {
         Some("t2") => rows(asked),
         _ => answer(401, &[], ""),
     });
@@ -196,7 +198,7 @@ fn a_session_may_begin_with_basic_and_live_in_a_cookie() {
     let [login, asked] = server.asked().try_into().unwrap();
     // me:pa55-canary
     let expected = Some("Basic bWU6cGE1NS1jYW5hcnk=");
-    assert_eq!(header(&login, "authorization").as_deref(), expected);
-    assert_eq!(header(&asked, "cookie").as_deref(), Some("SID=c1"));
-    assert_eq!(header(&asked, "authorization"), None);
+    assert_eq!(login.header("authorization").as_deref(), expected);
+    assert_eq!(asked.header("cookie").as_deref(), Some("SID=c1"));
+    assert_eq!(asked.header("authorization"), None);
 }

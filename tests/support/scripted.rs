@@ -16,6 +16,17 @@ pub struct Asked {
     pub body: Vec<u8>,
 }
 
+impl Asked {
+    /// Returns the value of a header, whatever the case of its name.
+    pub fn header(&self, wanted: &str) -> Option<String> {
+        self.headers.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case(wanted)
+                .then(|| value.trim().to_owned())
+        })
+    }
+}
+
 /// A server that answers what a function says. It ends with the test's process.
 #[derive(Debug, Clone)]
 pub struct Scripted {

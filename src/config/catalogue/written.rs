@@ -12,7 +12,9 @@ const REDIRECT_URI: &str = "http://127.0.0.1:8765/callback";
 /// The longest line that also holds a comment.
 const WIDTH: usize = 100;
 /// The tables inside a connection, for the order of their keys.
-const TABLES: [&Keys; 6] = [
+const TABLES: [&Keys; 8] = [
+    &keys::BASIC,
+    &keys::SESSION,
     &keys::REFRESH,
     &keys::ERROR_RULE,
     &keys::BY_PAGE,
@@ -47,7 +49,7 @@ impl Provider {
             let setting = line(name, example.get(name).unwrap_or(&usual));
             lines.extend(explained(setting, &variable.expected()));
         }
-        let mut said = self.said(access);
+        let mut said = self.said(access, &example);
         said.extend(example);
         for key in keys::CONNECTION.names {
             let Some(value) = said.get(*key) else {
@@ -63,28 +65,53 @@ impl Provider {
         lines.join("\n") + "\n"
     }
 
-    /// Returns what every connection of this kind says.
-    fn said(&self, access: Access) -> Map<String, Value> {
+    /// Returns what every connection of this kind says, besides what `example` says.
+    fn said(&self, access: Access, example: &Map<String, Value>) -> Map<String, Value> {
         let name = self.name.to_uppercase().replace('-', "_");
+        let from_env = |what: &str| json!({ "env": format!("{name}_{what}") });
+        let from_file = |what: &str| json!({ "file": format!("{}.{what}.pem", self.name) });
         let mut said = Map::new();
         let mut say = |key: &str, value: Value| said.insert(key.to_owned(), value);
-        match access {
-            Access::Token => {
-                say("token", json!({ "env": format!("{name}_TOKEN") }));
-            }
-            Access::AuthorizationCode | Access::ClientCredentials => {
-                say("client_id", "your client id".into());
-                say(
-                    "client_secret",
-                    json!({ "env": format!("{name}_CLIENT_SECRET") }),
-                );
+        if access.is_oauth() {
+            say("client_id", "your client id".into());
+            let stated = example
+                .get("client_auth")
+                .or(self.connection.get("client_auth"));
+            match stated.and_then(Value::as_str) {
+                Some("none") => {}
+                Some("private_key_jwt") => {
+                    say("private_key", from_file("key"));
+                }
+                Some("tls_client_auth") => {
+                    say("private_key", from_file("key"));
+                    say("certificate", from_file("crt"));
+                }
+                _ => {
+                    say("client_secret", from_env("CLIENT_SECRET"));
+                }
             }
         }
         match access {
             Access::AuthorizationCode => say("redirect_uri", REDIRECT_URI.into()),
-            Access::ClientCredentials => say("grant", access.word().into()),
-            Access::Token => None,
+            Access::Token => say("token", from_env("TOKEN")),
+            Access::Basic => {
+                let user =
+                    json!({ "username": "your user name", "password": from_env("PASSWORD") });
+                say("basic", user)
+            }
+            Access::Session => None,
+            _ => say("grant", access.word().into()),
         };
+        match access {
+            Access::Password => {
+                say("username", "your user name".into());
+                say("password", from_env("PASSWORD"));
+            }
+            Access::JwtBearer => {
+                say("private_key", from_file("key"));
+            }
+            _ => {}
+        }
         said
     }
 }

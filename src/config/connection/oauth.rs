@@ -242,7 +242,10 @@ fn warn_of_missing_scope(
 fn warn_of_unusable(table: &Table<'_>, entry: Option<&Provider>) {
     let why = entry.and_then(|entry| entry.unusable.as_ref().map(|why| (entry, why)));
     if let Some((entry, why)) = why {
-        let text = format!("{}: {} does not work yet: {why}", table.what, entry.title);
+        let text = format!(
+            "{}: signing in at {} does not work yet: {why}",
+            table.what, entry.title
+        );
         table.findings.warn(Some(table.at.start), text);
     }
 }
