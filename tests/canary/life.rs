@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -211,12 +212,15 @@ impl Life {
 
     /// What any user of the machine sees of a process, and what its own user sees.
     pub(crate) fn look_at_process(&self, running: &Running) {
-        let of = |file: &str| fs::read(format!("/proc/{}/{file}", running.id())).unwrap();
+        let of = |file: &str| fs::read(format!("/proc/{}/{file}", running.id()));
         let canaries = self.canaries();
-        canaries.assert_clean("the command line", &of("cmdline"));
+        canaries.assert_clean("the command line", &of("cmdline").unwrap());
+        let environment = match of("environ") {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return,
+            environment => environment.unwrap(),
+        };
         // A variable that holds a secret is there by its owner's choice; nothing else is.
         let given = format!("SHOP_TOKEN={SHOP_TOKEN}");
-        let environment = of("environ");
         let others = environment.split(|byte| *byte == 0);
         for variable in others.filter(|variable| *variable != given.as_bytes()) {
             canaries.assert_clean("the environment", variable);

@@ -21,9 +21,9 @@ const SOON: Duration = Duration::from_secs(20);
 const PAUSING: Duration = Duration::from_millis(250);
 const IDLING: Duration = Duration::from_secs(1);
 /// How many looks it may take, with the clock standing still, until something happens.
-const LOOKS_STILL: u32 = 200;
+const LOOKS_STILL: u32 = 100;
 /// The longest time, on the test's clock, within which a doubt must have ended.
-const LADDER: Duration = Duration::from_secs(60);
+const LADDER: Duration = Duration::from_secs(150);
 
 /// One connection and its server.
 #[derive(Debug)]

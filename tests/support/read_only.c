@@ -50,15 +50,16 @@ static int is_file_read_only(int file) {
     return is_read_only(path);
 }
 
-#define OPEN(name)                                                                 \
-    int name(const char *path, int flags, ...) {                                   \
-        va_list more;                                                              \
-        va_start(more, flags);                                                     \
-        mode_t mode = (flags & (O_CREAT | O_TMPFILE)) ? va_arg(more, mode_t) : 0;  \
-        va_end(more);                                                              \
-        int writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_CREAT);         \
-        if (writes && is_read_only(path)) return -1;                               \
-        return REAL(name)(path, flags, mode);                                      \
+#define OPEN(name)                                                                    \
+    int name(const char *path, int flags, ...) {                                      \
+        va_list more;                                                                 \
+        va_start(more, flags);                                                        \
+        int makes = (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;       \
+        mode_t mode = makes ? va_arg(more, mode_t) : 0;                               \
+        va_end(more);                                                                 \
+        int writes = (flags & O_ACCMODE) != O_RDONLY || makes;                        \
+        if (writes && is_read_only(path)) return -1;                                  \
+        return REAL(name)(path, flags, mode);                                         \
     }
 OPEN(open)
 OPEN(open64)
