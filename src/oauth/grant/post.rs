@@ -9,7 +9,7 @@ use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 
 use super::Fields;
-use crate::config::{BodyFormat, ClientAuth, ClientKey, OAuth};
+use crate::config::{BodyFormat, ClientAuth, ClientKey, Issuer, OAuth};
 use crate::http::{HeaderValue, Method, Request};
 use crate::oauth::assertion::{self, Assertion, SignError, client_claims};
 use crate::oauth::discovery::Server;
@@ -112,7 +112,8 @@ impl Client<'_> {
     pub(super) fn audience(&self) -> &str {
         let stated = self.oauth.client_key.as_ref();
         let stated = stated.and_then(|key| key.audience.as_deref());
-        stated.unwrap_or(self.server.token.as_str())
+        let issuer = self.oauth.issuer.as_ref().map(Issuer::as_str);
+        stated.or(issuer).unwrap_or(self.server.token.as_str())
     }
 }
 

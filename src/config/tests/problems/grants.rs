@@ -117,6 +117,16 @@ fn what_a_grant_lacks_or_has_too_much() {
             "has a `#` part",
         ),
         (
+            format!("{CLIENT}token_types = \"bot\"\n"),
+            "6:15",
+            "`token_types` is text .. an array",
+        ),
+        (
+            format!("{CLIENT}token_path = \"a..b\"\n"),
+            "6:14",
+            "`token_path` is no path",
+        ),
+        (
             format!("{CLIENT}token_params = {{ resource = \"x\" }}\n"),
             "6:18",
             "`resource` is set by the protocol itself",
