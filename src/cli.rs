@@ -23,6 +23,7 @@ mod service;
 mod signals;
 mod status;
 mod tables;
+mod upkeep;
 mod vault;
 
 use std::ffi::OsString;
@@ -156,6 +157,7 @@ async fn answer(args: Args, output: Output) -> Result<Exit, Failed> {
         Command::Vault {
             command: VaultCommand::Init { key_file },
         } => vault::init(path, key_file, output),
+        Command::Vault { command } => upkeep::upkeep(&load(path)?, command, output, &clock).await,
         Command::Demo { directory } => demo::demo(directory, output).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

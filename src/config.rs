@@ -57,6 +57,8 @@ pub struct Config {
     pub database: PathBuf,
     /// Where the vault's key comes from.
     pub key: KeySource,
+    /// Where older keys come from, by which parts of the vault may still be wrapped.
+    pub old_keys: Vec<KeySource>,
     /// How many flows may run at the same time.
     pub max_concurrent: usize,
     /// How long finished runs are kept in the journal.
@@ -81,6 +83,16 @@ impl Config {
         self.connections
             .get(&flow.connection)
             .expect("a flow's connection was looked up when the configuration was checked")
+    }
+
+    /// True if something is, or is going to be, sealed in the vault.
+    #[must_use]
+    pub fn needs_key(&self) -> bool {
+        let signs_in = |connection: &Connection| match connection.auth {
+            Auth::OAuth(_) => true,
+            Auth::None | Auth::Token(_) | Auth::Basic(_) => false,
+        };
+        !self.sealed.is_empty() || self.connections.values().any(signs_in)
     }
 
     /// Returns the path of the vault.

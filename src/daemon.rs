@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock::{self, LOOK_AGAIN, SharedClock};
-use crate::config::{self, Config, Name};
+use crate::config::{self, Config, KeySource, Name};
 use crate::http;
 use crate::journal::{self, Outcome, SlotState, Trigger};
 use crate::lock::{self, Ownership};
@@ -25,7 +25,7 @@ use crate::run::{self, Runner};
 use crate::scheduler::heartbeat::Heartbeat;
 use crate::scheduler::planner::{Planner, Skip, Start};
 use crate::scheduler::{self, Hooks, Plan, Scheduler};
-use crate::seal::RootKey;
+use crate::seal::{Keyring, RootKey};
 use crate::status;
 use crate::store::{self, Store, Tx};
 
@@ -117,14 +117,13 @@ impl House {
     ) -> Result<Self, Error> {
         make_state_dir(&config)?;
         let ownership = lock::own(&config.state_dir, purpose)?;
-        let key = config::read_key(&config.key)?;
-        let key = RootKey::new(&key);
+        let keys = keyring(&config)?;
         let vault = Store::open(&config.vault(), &store::VAULT)?;
         let http = http::Client::new();
         let keeper = Keeper::open(
             &config.state_dir,
             vault,
-            key,
+            keys,
             &config.connections,
             http.clone(),
             Arc::clone(&clock),
@@ -353,6 +352,19 @@ fn remembered(
         }
     }
     Ok(slots)
+}
+
+/// Reads the keys of the vault; `None` if there is none and nothing needs one.
+fn keyring(config: &Config) -> Result<Option<Keyring>, config::KeyError> {
+    let read = |source: &KeySource| {
+        config::read_key(source).map(|key| RootKey::new(&key).read_from(source))
+    };
+    let current = match read(&config.key) {
+        Err(_) if !config.needs_key() => return Ok(None),
+        current => current?,
+    };
+    let old = config.old_keys.iter().map(read).collect::<Result<_, _>>()?;
+    Ok(Some(Keyring { current, old }))
 }
 
 fn make_state_dir(config: &Config) -> Result<(), Error> {

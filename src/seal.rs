@@ -8,6 +8,9 @@
 //! [`Place`] is authenticated with it: a record moved to another vault, row, column or generation
 //! does not open. Every failure to open is the same [`Error::Unreadable`], and says nothing more.
 
+use std::fmt;
+use std::str::FromStr;
+
 use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
 use hkdf::Hkdf;
@@ -84,11 +87,69 @@ impl Place<'_> {
     }
 }
 
+/// By which a root key is known: a digest of the key that tells nothing about it. Every machine and
+/// every vault gives a key the same one, so that a person can tell keys apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyId(pub u32);
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_eight_digits = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = u32::from_str_radix(text, 16)
+            .ok()
+            .filter(|_| is_eight_digits);
+        number
+            .map(Self)
+            .ok_or("a key is known by 8 hexadecimal digits, which `tidegate vault status` shows")
+    }
+}
+
+/// The keys that may open a vault: the one that seals from now on, and older ones.
+pub struct Keyring {
+    /// Wraps what is new.
+    pub current: RootKey,
+    /// Open what they have wrapped before.
+    pub old: Vec<RootKey>,
+}
+
+impl Keyring {
+    /// Returns the key known as `id`.
+    #[must_use]
+    pub fn get(&self, id: KeyId) -> Option<&RootKey> {
+        self.all().find(|key| key.id == id)
+    }
+
+    /// Returns every key, the current one first.
+    pub fn all(&self) -> impl Iterator<Item = &RootKey> {
+        std::iter::once(&self.current).chain(&self.old)
+    }
+}
+
+impl From<RootKey> for Keyring {
+    fn from(current: RootKey) -> Self {
+        Self {
+            current,
+            old: Vec::new(),
+        }
+    }
+}
+
 /// The operator's key, as the keys derived from it. It has no `Debug` and is wiped when dropped.
 pub struct RootKey {
+    id: KeyId,
+    source: String,
     wrap: KeyBytes,
     fingerprint: KeyBytes,
     check: KeyBytes,
+    state: KeyBytes,
 }
 
 impl RootKey {
@@ -102,26 +163,50 @@ impl RootKey {
                 .expect("HKDF-SHA256 gives up to 8160 bytes");
             key
         };
-        // `tidegate/v1/state-file` is set aside for files that prove how old a vault is.
+        let mut id = [0; 4];
+        id.copy_from_slice(&derive("tidegate/v1/key-id")[..4]);
         Self {
+            id: KeyId(u32::from_be_bytes(id)),
+            source: String::new(),
             wrap: derive("tidegate/v1/wrap"),
             fingerprint: derive("tidegate/v1/fingerprint"),
             check: derive("tidegate/v1/check"),
+            state: derive("tidegate/v1/state-file"),
         }
     }
 
-    /// Returns a record by which this key is recognised, kept in the vault beside `key_id`.
+    /// Remembers where the key was read from, for whoever is told about it.
+    #[must_use]
+    pub fn read_from(self, source: impl fmt::Display) -> Self {
+        let source = format!("{source}, ");
+        Self { source, ..self }
+    }
+
+    /// Returns the key in words: where it came from, if that was said, and its id.
+    #[must_use]
+    pub fn words(&self) -> String {
+        format!("{}key {}", self.source, self.id)
+    }
+
+    /// Returns by what the key is known.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Returns a record that proves in `vault` that this is the key of its id, not another one that
+    /// happens to have the same.
     ///
     /// # Errors
     /// If there is no randomness.
-    pub fn check_value(&self, vault: &str, key_id: u32) -> Result<Vec<u8>, Error> {
-        seal(&self.check, key_id, &check_place(vault), CHECKED)
+    pub fn check_value(&self, vault: &str) -> Result<Vec<u8>, Error> {
+        seal(&self.check, self.id.0, &check_place(vault), CHECKED)
     }
 
     /// Returns true if `record` is a check value that this key made.
     #[must_use]
-    pub fn is_checked_by(&self, record: &[u8], vault: &str, key_id: u32) -> bool {
-        let opened = unseal(&self.check, key_id, &check_place(vault), record);
+    pub fn is_checked_by(&self, record: &[u8], vault: &str) -> bool {
+        let opened = unseal(&self.check, self.id.0, &check_place(vault), record);
         opened.is_ok_and(|words| words.as_slice() == CHECKED)
     }
 
@@ -129,8 +214,8 @@ impl RootKey {
     ///
     /// # Errors
     /// If there is no randomness.
-    pub fn wrap(&self, key: &DataKey, key_id: u32, place: &Place<'_>) -> Result<Vec<u8>, Error> {
-        seal(&self.wrap, key_id, place, key.bytes.as_slice())
+    pub fn wrap(&self, key: &DataKey, place: &Place<'_>) -> Result<Vec<u8>, Error> {
+        seal(&self.wrap, self.id.0, place, key.bytes.as_slice())
     }
 
     /// Opens a wrapped data key.
@@ -140,11 +225,10 @@ impl RootKey {
     pub fn unwrap(
         &self,
         wrapped: &[u8],
-        key_id: u32,
         place: &Place<'_>,
         data_key: u32,
     ) -> Result<DataKey, Error> {
-        let opened = unseal(&self.wrap, key_id, place, wrapped)?;
+        let opened = unseal(&self.wrap, self.id.0, place, wrapped)?;
         let mut bytes = KeyBytes::default();
         if opened.len() != KEY {
             return Err(Error::Unreadable);
@@ -154,6 +238,26 @@ impl RootKey {
             id: data_key,
             bytes,
         })
+    }
+
+    /// Encrypts what a file beside the vault says about it.
+    ///
+    /// # Errors
+    /// If there is no randomness.
+    pub fn seal_state(&self, place: &Place<'_>, plain: &[u8]) -> Result<Vec<u8>, Error> {
+        seal(&self.state, self.id.0, place, plain)
+    }
+
+    /// Opens what [`seal_state`](Self::seal_state) sealed.
+    ///
+    /// # Errors
+    /// If it was not sealed by this key for this place.
+    pub fn unseal_state(
+        &self,
+        place: &Place<'_>,
+        record: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+        unseal(&self.state, self.id.0, place, record)
     }
 
     /// Returns a digest by which a secret is recognised and that only this key can make.
@@ -289,181 +393,4 @@ fn cipher(key: &KeyBytes) -> Aes256Gcm {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PLACE: Place<'static> = Place {
-        vault: "v",
-        table: "credentials",
-        row: ["exact", ""],
-        column: "refresh_token",
-        generation: 7,
-    };
-
-    fn hex(text: &str) -> Vec<u8> {
-        let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
-        digits
-            .chunks(2)
-            .map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap())
-            .collect()
-    }
-
-    #[test]
-    fn the_cipher_is_aes_256_gcm() {
-        // Test case 16 of the GCM specification by McGrew and Viega.
-        let key: [u8; KEY] =
-            hex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308")
-                .try_into()
-                .unwrap();
-        let nonce: [u8; 12] = hex("cafebabefacedbaddecaf888").try_into().unwrap();
-        let mut text = hex(
-            "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72
-             1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
-        );
-        let tag = cipher(&Zeroizing::new(key))
-            .encrypt_inout_detached(
-                &Nonce::from(nonce),
-                &hex("feedfacedeadbeeffeedfacedeadbeefabaddad2"),
-                InOutBuf::from(text.as_mut_slice()),
-            )
-            .unwrap();
-        assert_eq!(
-            text,
-            hex(
-                "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa
-                 8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
-            )
-        );
-        assert_eq!(tag.to_vec(), hex("76fc6ece0f4e1768cddf8853bb2d551b"));
-    }
-
-    #[test]
-    fn the_layout_and_the_derived_keys_do_not_change() {
-        // Computed with OpenSSL: a change here makes every vault unreadable.
-        let root = RootKey::new(&[7; KEY]);
-        let record = seal_with(&[9; 12], &root.wrap, 3, &PLACE, b"token").unwrap();
-        assert_eq!(
-            record,
-            hex("01 00000003 090909090909090909090909
-                 7ad473e6e2 d383017a2e2ed8771dbc5fed0f781791")
-        );
-        assert_eq!(
-            root.fingerprint(&[b"a", b"b"]).to_vec(),
-            hex("17a942910c153e88cdc4fd99d464b83f0414f99ed7ad47d67aa248739867b506")
-        );
-    }
-
-    #[test]
-    fn a_record_opens_only_where_it_was_sealed() {
-        let key = DataKey::random(5).unwrap();
-        let record = key.seal(&PLACE, b"secret").unwrap();
-        assert_eq!(key.unseal(&PLACE, &record).unwrap().as_slice(), b"secret");
-        let elsewhere = [
-            Place {
-                vault: "w",
-                ..PLACE
-            },
-            Place {
-                table: "rescue",
-                ..PLACE
-            },
-            Place {
-                row: ["other", ""],
-                ..PLACE
-            },
-            Place {
-                row: ["exac", "t"],
-                ..PLACE
-            },
-            Place {
-                column: "access_token",
-                ..PLACE
-            },
-            Place {
-                generation: 8,
-                ..PLACE
-            },
-        ];
-        for place in elsewhere {
-            assert_eq!(
-                key.unseal(&place, &record).unwrap_err(),
-                Error::Unreadable,
-                "{place:?}"
-            );
-        }
-        let other = DataKey {
-            id: 5,
-            ..DataKey::random(0).unwrap()
-        };
-        assert_eq!(
-            other.unseal(&PLACE, &record).unwrap_err(),
-            Error::Unreadable
-        );
-        let renamed = DataKey { id: 6, ..key };
-        assert_eq!(
-            renamed.unseal(&PLACE, &record).unwrap_err(),
-            Error::Unreadable
-        );
-    }
-
-    #[test]
-    fn any_flipped_bit_and_any_cut_is_noticed() {
-        let key = DataKey::random(1).unwrap();
-        let record = key.seal(&PLACE, b"secret").unwrap();
-        for bit in 0..record.len() * 8 {
-            let mut damaged = record.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(
-                key.unseal(&PLACE, &damaged).unwrap_err(),
-                Error::Unreadable,
-                "bit {bit}"
-            );
-        }
-        for length in 0..record.len() {
-            assert!(
-                key.unseal(&PLACE, &record[..length]).is_err(),
-                "cut to {length}"
-            );
-        }
-        let longer = [record.as_slice(), b"\0"].concat();
-        assert!(key.unseal(&PLACE, &longer).is_err());
-    }
-
-    #[test]
-    fn sealing_twice_gives_two_records() {
-        let key = DataKey::random(1).unwrap();
-        assert_ne!(
-            key.seal(&PLACE, b"same").unwrap(),
-            key.seal(&PLACE, b"same").unwrap()
-        );
-    }
-
-    #[test]
-    fn a_key_knows_its_own_check_value_and_wraps_for_one_place() {
-        let ours = RootKey::new(&[1; KEY]);
-        let other = RootKey::new(&[2; KEY]);
-        let check = ours.check_value("v", 1).unwrap();
-        assert!(ours.is_checked_by(&check, "v", 1));
-        assert!(!other.is_checked_by(&check, "v", 1));
-        assert!(!ours.is_checked_by(&check, "w", 1) && !ours.is_checked_by(&check, "v", 2));
-
-        let key = DataKey::random(4).unwrap();
-        let record = key.seal(&PLACE, b"secret").unwrap();
-        let wrapped = ours.wrap(&key, 1, &PLACE).unwrap();
-        let again = ours.unwrap(&wrapped, 1, &PLACE, 4).unwrap();
-        assert_eq!(again.unseal(&PLACE, &record).unwrap().as_slice(), b"secret");
-        assert!(other.unwrap(&wrapped, 1, &PLACE, 4).is_err());
-        assert!(
-            ours.unwrap(
-                &wrapped,
-                1,
-                &Place {
-                    row: ["b", ""],
-                    ..PLACE
-                },
-                4
-            )
-            .is_err()
-        );
-    }
-}
+mod tests;

@@ -383,6 +383,27 @@ impl Store {
         answered.await.map_err(|_| Error::Closed)?
     }
 
+    /// Rewrites the file without its free pages and empties the log, so that nothing of what was
+    /// replaced is left on the disk.
+    ///
+    /// # Errors
+    /// If there is no room for a second copy meanwhile, or the file cannot be written.
+    pub async fn compact(&self) -> Result<(), Error> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // SQLite attaches the copy it makes; nothing else may.
+            let compacted = connection
+                .set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1)
+                .and_then(|_| connection.execute_batch("VACUUM"));
+            let closed = connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0);
+            // As in `write`: nobody may be waiting any more.
+            let _ = answer.send(compacted.and(closed.map(drop)).map_err(Error::from));
+        });
+        self.jobs.send(job).await.map_err(|_| Error::Closed)?;
+        answered.await.map_err(|_| Error::Closed)??;
+        self.truncate_log().await
+    }
+
     fn readers(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }

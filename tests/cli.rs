@@ -40,7 +40,7 @@ fn help_fits_a_screen_and_ends_with_examples() {
       tables       Show the tables, their columns and how many rows they have
       query        Ask the database, read-only
       secret       Seal, list or remove the secrets that the configuration names
-      vault        The key that seals the tokens
+      vault        Look after the vault and its keys
       demo         See the whole way work against a provider inside this program
       completions  Print a completion script for a shell
       help         Print this message or the help of the given subcommand(s)
@@ -267,10 +267,9 @@ fn a_key_is_made_once() {
     let key = std::fs::read(house.path("vault.key")).unwrap();
     let again = house.run(&["vault", "init"]);
     assert_snapshot!(again.block(&house), @r"
-    exit 2
+    exit 0
     --- stderr
-    error: could not make `HOUSE/vault.key`: File exists (os error 17)
-    hint: a key that is there is never replaced
+    nothing to do: the key is in the file `HOUSE/vault.key`
     ");
     assert_eq!(std::fs::read(house.path("vault.key")).unwrap(), key);
     let other = house.run(&["vault", "init", "--key-file", "other.key", "--json"]);

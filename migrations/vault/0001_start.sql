@@ -20,6 +20,7 @@ CREATE TABLE data_keys (
     account    TEXT NOT NULL DEFAULT '',
     root_key   INTEGER NOT NULL REFERENCES root_keys,
     wrapped    BLOB NOT NULL,
+    generation INTEGER NOT NULL,          -- of the credential when the key was made
     created_at TEXT NOT NULL
 ) STRICT;
 

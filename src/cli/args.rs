@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::config::Name;
+use crate::seal::KeyId;
 
 /// The words of one call.
 #[derive(Debug, Parser)]
@@ -113,7 +114,7 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: SecretCommand,
     },
-    /// The key that seals the tokens
+    /// Look after the vault and its keys
     Vault {
         #[command(subcommand)]
         command: VaultCommand,
@@ -172,6 +173,19 @@ pub(super) enum VaultCommand {
         #[arg(long, value_name = "FILE")]
         key_file: Option<PathBuf>,
     },
+    /// Show which keys open the vault, and what it holds
+    Status,
+    /// Bring all that is sealed under the current key; it may be cut short and begun again
+    Rewrap,
+    /// Open every record, and tell which do not open
+    Verify,
+    /// Forget a key that nothing needs any more
+    Drop {
+        /// The key, as `vault status` shows it
+        key: KeyId,
+    },
+    /// After a leak: seal everything anew, and leave nothing of the old on disk
+    Reseal,
 }
 
 /// Puts the flags that stand after `--run-now` before it, so that `--run-now --json project` means

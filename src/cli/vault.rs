@@ -10,9 +10,10 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::{Exit, Failed, Output, print};
-use crate::config::{self, KeySource};
+use crate::config::{self, Config, KeySource};
+use crate::oauth;
 use crate::remedy::Remedy;
-use crate::seal;
+use crate::seal::{self, RootKey};
 
 #[derive(Serialize)]
 struct Made {
@@ -24,12 +25,16 @@ pub(super) fn init(
     key_file: Option<PathBuf>,
     output: Output,
 ) -> Result<Exit, Failed> {
-    let (path, vault) = match key_file {
-        Some(path) => (path, None),
+    let path = match key_file {
+        Some(path) => path,
         None => {
             let config = config::load(&config::find(config))?;
-            match &config.key {
-                KeySource::File(path) => (path.clone(), Some(config.vault())),
+            if let Some(words) = is_there(&config)? {
+                print::talk(&words);
+                return Ok(Exit::Done);
+            }
+            match config.key {
+                KeySource::File(path) => path,
                 KeySource::Credential(name) => {
                     return Err(elsewhere(&format!("credential `{name}`")));
                 }
@@ -37,12 +42,6 @@ pub(super) fn init(
             }
         }
     };
-    // A vault that is there was sealed with some key; a second key could not open it.
-    if let Some(vault) = vault.filter(|vault| vault.exists()) {
-        let error = format!("there is a vault already: `{}`", vault.display());
-        let hint = "bring its key back, or move the vault away and sign in again everywhere";
-        return Err(Failed::new(error, Remedy::EditConfig, Some(hint)));
-    }
     make(&path)?;
     if output.json {
         print::json(&Made { key_file: path });
@@ -51,6 +50,34 @@ pub(super) fn init(
         print::line("  keep a copy somewhere safe: without it every token must be given again");
     }
     Ok(Exit::Done)
+}
+
+/// Says that there is nothing to make, if the key that is configured is there and opens the vault.
+fn is_there(config: &Config) -> Result<Option<String>, Failed> {
+    let (source, vault) = (&config.key, config.vault());
+    match (config::read_key(source), vault.exists()) {
+        (Ok(key), true) => {
+            let ring = RootKey::new(&key).read_from(source).into();
+            oauth::vault::recognised(&vault, &ring).map_err(oauth::Error::from)?;
+            let vault = vault.display();
+            Ok(Some(format!(
+                "nothing to do: the key is in the {source}, and opens `{vault}`"
+            )))
+        }
+        (Ok(_), false) => Ok(Some(format!("nothing to do: the key is in the {source}"))),
+        // A vault that knows a key was sealed with it; another key could not open it.
+        (Err(_), true) if knows_a_key(&vault)? => {
+            let error = format!("there is a vault already: `{}`", vault.display());
+            let hint = "bring its key back, or move the vault away and sign in again everywhere";
+            Err(Failed::new(error, Remedy::EditConfig, Some(hint)))
+        }
+        (Err(_), _) => Ok(None),
+    }
+}
+
+fn knows_a_key(vault: &Path) -> Result<bool, oauth::Error> {
+    let survey = oauth::vault::survey(vault)?;
+    Ok(!survey.keys.is_empty())
 }
 
 /// Makes a key file that only its owner can read. One that is there is left alone.

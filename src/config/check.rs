@@ -46,10 +46,6 @@ pub(super) fn load(path: &Path, environment: &Environment) -> Result<Config, Rep
     let findings = Findings::new(&source);
     let file = Table::root(&findings, table.get_ref());
     let read = config(absolute.clone(), &file, &places);
-    let doubt = read
-        .as_ref()
-        .and_then(|read| doubtful_key(&read.key, environment));
-    doubt.into_iter().for_each(|text| findings.warn(None, text));
 
     let Found {
         problems,
@@ -60,13 +56,17 @@ pub(super) fn load(path: &Path, environment: &Environment) -> Result<Config, Rep
     let problems = with_syntax(&source, problems, &syntax);
     match read {
         Some(mut config) if problems.is_empty() => {
+            config.sealed = sealed;
             let lines = Lines::of(&source);
             let named = |(at, text): (Option<usize>, String)| match at {
                 Some(at) => format!("{}:{}: {text}", path.display(), lines.line(at)),
                 None => text,
             };
-            config.sealed = sealed;
-            config.warnings = warnings.into_iter().map(named).collect();
+            let doubts = doubtful_keys(&config, environment);
+            config.warnings = doubts
+                .into_iter()
+                .chain(warnings.into_iter().map(named))
+                .collect();
             Ok(config)
         }
         _ => Err(Report::new(path, &source, &secrets, problems)),
@@ -167,8 +167,13 @@ fn config(path: PathBuf, file: &Table<'_>, places: &Places<'_>) -> Option<Config
         .get("vault")
         .and_then(|item| item.table(&keys::VAULT, "[vault]".to_owned()));
     let key = vault
+        .as_ref()
         .and_then(|vault| vault.get("key"))
         .and_then(|item| places.read_key(&item));
+    let old_keys = vault
+        .as_ref()
+        .and_then(|vault| vault.get("old_keys"))
+        .map(|item| places.read_keys(&item));
     let max_concurrent = file.or("max_concurrent", CONCURRENT, |item| {
         item.number(CONCURRENCY)
     });
@@ -190,6 +195,7 @@ fn config(path: PathBuf, file: &Table<'_>, places: &Places<'_>) -> Option<Config
         state_dir,
         database,
         key: key.unwrap_or_else(|| places.key()),
+        old_keys: old_keys.unwrap_or_default(),
         max_concurrent: usize::try_from(max_concurrent).ok()?,
         keep_runs: file.or("keep_runs", KEEP_RUNS, |item| item.duration(KEPT)),
         connections: connections?,
@@ -230,6 +236,16 @@ fn named<'a, T, C: FromIterator<T>>(
         }
     };
     items.filter_map(one).collect()
+}
+
+/// Returns what a person should know about the vault's keys, if anything needs them.
+fn doubtful_keys(config: &Config, environment: &Environment) -> Vec<String> {
+    if !config.needs_key() {
+        return Vec::new();
+    }
+    let keys = std::iter::once(&config.key).chain(&config.old_keys);
+    keys.filter_map(|key| doubtful_key(key, environment))
+        .collect()
 }
 
 /// Returns what a person should know about the vault's key before it is needed.

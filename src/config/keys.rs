@@ -35,7 +35,7 @@ pub(super) static ROOT: Keys = keys(
 /// The vault.
 pub(super) static VAULT: Keys = Keys {
     may_hold_secrets: true,
-    ..keys("[vault]", &["key"])
+    ..keys("[vault]", &["key", "old_keys"])
 };
 /// A connection; a catalogue entry's variables come on top.
 pub(super) static CONNECTION: Keys = Keys {

@@ -94,6 +94,16 @@ impl<'a> Places<'a> {
         }
     }
 
+    /// Reads where older keys of the vault come from.
+    pub(super) fn read_keys(&self, item: &Item<'_>) -> Vec<KeySource> {
+        let items = item.list("a list of { file = … }, { credential = … } or { env = … }");
+        let items = items.unwrap_or_default();
+        items
+            .iter()
+            .filter_map(|item| self.read_key(item))
+            .collect()
+    }
+
     /// Reads a secret of a connection, and warns if it could not be read now.
     pub(super) fn secret(&self, item: &Item<'_>) -> Option<SecretSource> {
         let source = if item.value.is_str() {

@@ -9,7 +9,9 @@ use url::form_urlencoded;
 
 use super::{Failure, LoginAnswer, LoginBegun, LoginDone, RunRequest};
 use crate::config::Name;
+use crate::oauth::vault::{Rewrapped, Verified};
 use crate::run::Event;
+use crate::seal::KeyId;
 use crate::secret::{ExposeSecret, Secret};
 use crate::status;
 
@@ -18,6 +20,9 @@ use crate::status;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a login on another device may take: longer than any code lives.
 const ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(40 * 60);
+/// How long the upkeep of the vault may take: a durable write per record, for 10,000 accounts on a
+/// slow disk, and the exchanges under way.
+const UPKEEP_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// The most bytes of one event line.
 const LONGEST_LINE: usize = 1 << 20;
 
@@ -172,6 +177,44 @@ impl Client {
             .http
             .delete(url(&format!("secrets/{name}?force={force}")));
         self.send(request.timeout(ANSWER_TIMEOUT)).await.map(drop)
+    }
+
+    /// Brings every data key of the vault under the current key.
+    ///
+    /// # Errors
+    /// If the owner refuses.
+    pub async fn rewrap(&self) -> Result<Rewrapped, Problem> {
+        read(self.send(self.upkeep("rewrap")).await?).await
+    }
+
+    /// Seals everything in the vault anew.
+    ///
+    /// # Errors
+    /// If the owner refuses.
+    pub async fn reseal(&self) -> Result<Rewrapped, Problem> {
+        read(self.send(self.upkeep("reseal")).await?).await
+    }
+
+    /// Opens every record of the vault.
+    ///
+    /// # Errors
+    /// If the owner refuses.
+    pub async fn verify(&self) -> Result<Verified, Problem> {
+        read(self.send(self.upkeep("verify")).await?).await
+    }
+
+    /// Forgets a key of the vault.
+    ///
+    /// # Errors
+    /// If something needs it.
+    pub async fn drop_key(&self, key: KeyId) -> Result<(), Problem> {
+        let request = self.http.delete(url(&format!("vault/keys/{key}")));
+        self.send(request.timeout(ANSWER_TIMEOUT)).await.map(drop)
+    }
+
+    fn upkeep(&self, what: &str) -> reqwest::RequestBuilder {
+        let request = self.http.post(url(&format!("vault/{what}")));
+        request.timeout(UPKEEP_TIMEOUT)
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Problem> {

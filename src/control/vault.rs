@@ -1,15 +1,16 @@
 //! What is asked of the vault over the socket.
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::routing::put;
+use axum::routing::{delete, post, put};
+use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use crate::config::Name;
 use crate::daemon::House;
+use crate::oauth::vault::{Rewrapped, Verified};
 use crate::remedy::Remedy;
 use crate::secret::Secret;
 
@@ -21,7 +22,35 @@ pub(super) struct Removal {
 }
 
 pub(super) fn routes() -> Router<House> {
-    Router::new().route("/v1/secrets/{name}", put(set_secret).delete(remove_secret))
+    Router::new()
+        .route("/v1/secrets/{name}", put(set_secret).delete(remove_secret))
+        .route("/v1/vault/rewrap", post(rewrap))
+        .route("/v1/vault/reseal", post(reseal))
+        .route("/v1/vault/verify", post(verify))
+        .route("/v1/vault/keys/{key}", delete(drop_key))
+}
+
+async fn rewrap(State(house): State<House>) -> Result<Json<Rewrapped>, Failure> {
+    Ok(Json(house.keeper.rewrap().await?))
+}
+
+async fn reseal(State(house): State<House>) -> Result<Json<Rewrapped>, Failure> {
+    Ok(Json(house.keeper.reseal().await?))
+}
+
+async fn verify(State(house): State<House>) -> Result<Json<Verified>, Failure> {
+    Ok(Json(house.keeper.verify().await?))
+}
+
+async fn drop_key(
+    State(house): State<House>,
+    Path(key): Path<String>,
+) -> Result<StatusCode, Failure> {
+    let key = key
+        .parse()
+        .map_err(|why| refused(format!("`{key}` is no key: {why}"), None))?;
+    house.keeper.drop_key(key).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn set_secret(

@@ -63,7 +63,7 @@ use super::{AccessToken, Error, Health};
 use crate::clock::{self, SharedClock};
 use crate::config::{Account, Auth, Connection, Name, OAuth};
 use crate::http;
-use crate::seal::RootKey;
+use crate::seal::Keyring;
 use crate::store::Store;
 
 /// How long a caller waits for a flight: longer than one exchange may take, with the tries that
@@ -102,7 +102,7 @@ struct Inner {
 }
 
 impl Keeper {
-    /// Opens the vault with `key`, commits answers that a crash left on disk, and finds out which
+    /// Opens the vault with `keys`, commits answers that a crash left on disk, and finds out which
     /// refresh tokens may be spent.
     ///
     /// Call [`drain`](Self::drain) before the process ends.
@@ -112,12 +112,12 @@ impl Keeper {
     pub async fn open(
         state_dir: &Path,
         store: Store,
-        key: RootKey,
+        keys: Option<Keyring>,
         connections: &BTreeMap<Name, Connection>,
         http: http::Client,
         clock: SharedClock,
     ) -> Result<Self, Error> {
-        start::open(state_dir, store, key, connections, http, clock).await
+        start::open(state_dir, store, keys, connections, http, clock).await
     }
 
     /// Returns an access token that may be sent now, or `None` if the connection needs none.

@@ -15,6 +15,8 @@ pub(super) enum Point {
     Commit,
     /// The rescue file is removed.
     Unlink,
+    /// A data key is under the current key, and others may not be.
+    Rewrap,
 }
 
 /// Stops the exchange of `connection` for good after this step if a test has ordered it here.
@@ -31,12 +33,26 @@ pub(super) async fn reach(connection: &Name, point: Point) {
         Point::RescueWrite => "after_rescue_write",
         Point::Commit => "after_commit",
         Point::Unlink => "after_unlink",
+        Point::Rewrap => "after_rewrap",
     };
     let order = std::path::Path::new(&orders).join(format!("{connection}.{point}"));
     if std::fs::rename(&order, order.with_extension(format!("{point}.reached"))).is_ok() {
         std::future::pending::<()>().await;
     }
 }
+
+/// Stops the upkeep of the vault for good after this step, if a test has ordered it by a file
+/// `vault.POINT`.
+#[cfg(feature = "test-clock")]
+pub(super) async fn reach_upkeep(point: Point) {
+    if let Ok(vault) = Name::parse("vault") {
+        reach(&vault, point).await;
+    }
+}
+
+/// Goes on: nothing can be ordered in this build.
+#[cfg(not(feature = "test-clock"))]
+pub(super) async fn reach_upkeep(_point: Point) {}
 
 /// Goes on: nothing can be ordered in this build.
 #[cfg(not(feature = "test-clock"))]

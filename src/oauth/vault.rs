@@ -8,7 +8,9 @@ mod attempts;
 mod credentials;
 mod data_keys;
 mod glance;
+mod keys;
 mod metadata;
+mod rotation;
 mod sealed;
 mod states;
 #[cfg(test)]
@@ -18,36 +20,65 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
 
 pub(super) use attempts::{Attempt, Intent, Kind, Outcome};
 pub(super) use credentials::Credential;
 pub use glance::glance;
+pub use keys::recognised;
+pub use rotation::{KeyUse, Rewrapped, Survey, Verified, survey};
 pub use sealed::{SealedSecret, sealed_secrets};
 
+use self::keys::Keys;
 use self::sealed::Sealed;
 use super::grant::Tokens;
 use super::rescue::Rescue;
 use super::standing::{Reason, Standing};
 use crate::config::{Account, Name};
 use crate::remedy::Remedy;
-use crate::seal::{self, RootKey};
+use crate::seal::{self, KeyId, Keyring};
 use crate::secret::Secret;
-use crate::store::{self, Store, Tx};
-
-/// The one key there is until keys can be rotated.
-const FIRST_KEY: u32 = 1;
-/// The fact that names the vault.
-const VAULT_ID: &str = "vault_id";
+use crate::store::{self, Store};
 
 /// Why the vault could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The vault was sealed with another key.
-    #[error("the key does not open the vault `{}`: it was sealed with another one", path.display())]
+    #[error(
+        "the key does not open the vault `{}`: it was sealed with another one ({known}; tried: {tried})",
+        path.display()
+    )]
     WrongKey {
         /// The vault.
         path: PathBuf,
+        /// The keys that were tried.
+        tried: String,
+        /// The keys that the vault was sealed with.
+        known: String,
+    },
+    /// A part of the vault was sealed with a key that is not there.
+    #[error(
+        "the vault `{}` still needs key {key}, which is neither `key` nor among `old_keys`",
+        path.display()
+    )]
+    MissingKey {
+        /// The vault.
+        path: PathBuf,
+        /// The key.
+        key: KeyId,
+    },
+    /// There was no key when the vault was opened, because nothing needed one.
+    #[error("the vault `{}` has not been opened: its key was not to be had at the start", path.display())]
+    NoKey {
+        /// The vault.
+        path: PathBuf,
+    },
+    /// A key cannot be dropped.
+    #[error("key {key} cannot be dropped: {why}")]
+    KeyInUse {
+        /// The key.
+        key: KeyId,
+        /// Why not.
+        why: String,
     },
     /// The vault holds what it cannot hold.
     #[error("the vault `{}` is damaged: {what}", path.display())]
@@ -99,9 +130,12 @@ impl Error {
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::WrongKey { .. } | Self::Damaged { .. } | Self::UnreadableSecret { .. } => {
-                Remedy::EditConfig
-            }
+            Self::WrongKey { .. }
+            | Self::MissingKey { .. }
+            | Self::NoKey { .. }
+            | Self::KeyInUse { .. }
+            | Self::Damaged { .. }
+            | Self::UnreadableSecret { .. } => Remedy::EditConfig,
             Self::Unreadable { .. } => Remedy::Login,
             Self::Conflict { .. } | Self::Rescue { .. } | Self::Seal(_) => Remedy::Wait,
             Self::Store(error) => error.remedy(),
@@ -116,6 +150,13 @@ impl Error {
                 "bring back the key it was sealed with; without it, move the vault away and sign \
                  in again everywhere",
             ),
+            Self::MissingKey { .. } => Some(
+                "add it to `old_keys`; it may go after `tidegate vault rewrap` and `vault drop`",
+            ),
+            Self::NoKey { .. } => {
+                Some("make the first key with `tidegate vault init`, or bring it back, and restart")
+            }
+            Self::KeyInUse { .. } => Some("`tidegate vault status` shows what needs which key"),
             Self::Damaged { .. } => {
                 Some("bring back a copy of it, or move it away and sign in again everywhere")
             }
@@ -144,32 +185,16 @@ pub(super) struct Vault {
     sealed: Arc<Sealed>,
 }
 
-/// What opens the vault.
-struct Keys {
-    path: PathBuf,
-    root: RootKey,
-    key_id: u32,
-    vault_id: String,
-}
-
-/// Makes the vault in `state_dir`, or finds that it is there already and that `key` opens it.
-///
-/// # Errors
-/// If a vault with another key is there, or it cannot be made.
-pub async fn create(state_dir: &Path, key: RootKey, at: Timestamp) -> Result<(), Error> {
-    let store = Store::open(&state_dir.join("vault.db"), &store::VAULT)?;
-    Vault::open(state_dir, store, key, at).await.map(|_| ())
-}
-
 impl Vault {
-    /// Opens the vault, and makes it `key`'s if nothing was ever sealed in it.
+    /// Opens the vault, and makes it the current key's if nothing was ever sealed in it. Without any
+    /// key nothing in it can be read or written.
     ///
     /// An empty vault takes the first valid key it is opened with: a service whose key comes from
     /// systemd has nobody who could call `vault init` for it. One that holds anything never does.
     pub(super) async fn open(
         state_dir: &Path,
         store: Store,
-        key: RootKey,
+        keys: Option<Keyring>,
         at: Timestamp,
     ) -> Result<Self, Error> {
         let rescue = Rescue::open(state_dir).map_err(|source| Error::Rescue {
@@ -179,7 +204,7 @@ impl Vault {
         let path = store.path().to_owned();
         let (keys, sealed) = store
             .write(move |tx| {
-                let keys = Keys::checked(tx, path, key, at)?;
+                let keys = Keys::checked(tx, path, keys, at)?;
                 let sealed = Sealed::open(tx, &keys)?;
                 Ok::<_, Error>((keys, sealed))
             })
@@ -214,7 +239,7 @@ impl Vault {
 
     /// Returns a digest of `parts` that only the holder of the key can make.
     pub(super) fn fingerprint(&self, parts: &[&[u8]]) -> [u8; seal::KEY] {
-        self.keys.root.fingerprint(parts)
+        self.keys.fingerprint(parts)
     }
 
     /// Stores what `attempt` brought as the next generation, closes it, and returns the credential.
@@ -265,81 +290,6 @@ impl Vault {
         }
         // The log still holds the pages that were erased.
         Ok(self.store.truncate_log().await?)
-    }
-}
-
-impl Keys {
-    fn checked(tx: &Tx<'_>, path: PathBuf, root: RootKey, at: Timestamp) -> Result<Self, Error> {
-        let damaged = |what: &str| Error::Damaged {
-            path: path.clone(),
-            what: what.to_owned(),
-        };
-        let vault_id: Option<String> = tx
-            .query_row(
-                "SELECT value FROM facts WHERE name = ?1",
-                [VAULT_ID],
-                |row| row.get(0),
-            )
-            .optional()?;
-        let known: Option<(u32, Vec<u8>)> = tx
-            .query_row(
-                "SELECT key_id, check_value FROM root_keys ORDER BY key_id DESC LIMIT 1",
-                [],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()?;
-        let sealed: i64 = tx.query_row(
-            "SELECT (SELECT count(*) FROM data_keys) + (SELECT count(*) FROM credentials)",
-            [],
-            |row| row.get(0),
-        )?;
-        match (vault_id, known) {
-            (Some(vault_id), Some((key_id, check_value))) => {
-                if check_value.len() <= seal::OVERHEAD {
-                    return Err(damaged("the check value of its key is cut short"));
-                }
-                if !root.is_checked_by(&check_value, &vault_id, key_id) {
-                    return Err(Error::WrongKey { path });
-                }
-                Ok(Self {
-                    path,
-                    root,
-                    key_id,
-                    vault_id,
-                })
-            }
-            (None, None) if sealed == 0 => Self::initialised(tx, path, root, at),
-            _ => Err(damaged(
-                "it holds sealed values, but not what its key is known by",
-            )),
-        }
-    }
-
-    fn initialised(
-        tx: &Tx<'_>,
-        path: PathBuf,
-        root: RootKey,
-        at: Timestamp,
-    ) -> Result<Self, Error> {
-        let bytes = seal::random::<16>().map_err(Error::Seal)?;
-        let vault_id = format!("{:032x}", u128::from_be_bytes(*bytes));
-        let check_value = root
-            .check_value(&vault_id, FIRST_KEY)
-            .map_err(Error::Seal)?;
-        tx.execute(
-            "INSERT INTO facts (name, value) VALUES (?1, ?2)",
-            [VAULT_ID, &vault_id],
-        )?;
-        tx.execute(
-            "INSERT INTO root_keys (key_id, check_value, created_at) VALUES (?1, ?2, ?3)",
-            params![FIRST_KEY, check_value, at.to_string()],
-        )?;
-        Ok(Self {
-            path,
-            root,
-            key_id: FIRST_KEY,
-            vault_id,
-        })
     }
 }
 

@@ -151,7 +151,7 @@ async fn keeper(house: &TempHouse, clock: &SimClock) -> Keeper {
     let keeper = Keeper::open(
         &state,
         Store::open(&state.join("vault.db"), &store::VAULT).unwrap(),
-        RootKey::new(&[1; 32]),
+        Some(RootKey::new(&[1; 32]).into()),
         &config.connections,
         http::Client::new(),
         Arc::new(clock.clone()),

@@ -65,7 +65,7 @@ impl House {
         let keeper = Keeper::open(
             &state,
             Store::open(&state.join("vault.db"), &store::VAULT).unwrap(),
-            RootKey::new(&[1; 32]),
+            Some(RootKey::new(&[1; 32]).into()),
             &config.connections,
             http::Client::new(),
             Arc::new(clock.clone()),

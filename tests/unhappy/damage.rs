@@ -87,7 +87,7 @@ fn a_wrong_key_is_told_from_a_damaged_vault() {
     assert_snapshot!(block, @r"
     exit 2
     --- stderr
-    error: the key does not open the vault `HOUSE/tidegate-state/vault.db`: it was sealed with another one
+    error: the key does not open the vault `HOUSE/tidegate-state/vault.db`: it was sealed with another one (key 72f61028; tried: file `HOUSE/vault.key`, key 2a2f088b)
     hint: bring back the key it was sealed with; without it, move the vault away and sign in again everywhere
     ");
 }

@@ -12,4 +12,5 @@
 mod support;
 
 mod files;
+mod keys;
 mod secrets;

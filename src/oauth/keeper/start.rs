@@ -21,19 +21,19 @@ use crate::oauth::quota::Quota;
 use crate::oauth::secrets::Secrets;
 use crate::oauth::standing::{Reason, Standing, State, without_credential};
 use crate::oauth::vault::{self, Attempt, Credential, Kind, Outcome, Vault};
-use crate::seal::{self, RootKey};
+use crate::seal::{self, Keyring};
 use crate::store::Store;
 
 pub(super) async fn open(
     state_dir: &Path,
     store: Store,
-    key: RootKey,
+    keys: Option<Keyring>,
     connections: &BTreeMap<Name, Connection>,
     http: http::Client,
     clock: SharedClock,
 ) -> Result<Keeper, Error> {
     let now = clock.now();
-    let vault = Vault::open(state_dir, store, key, now).await?;
+    let vault = Vault::open(state_dir, store, keys, now).await?;
     let mut clients = BTreeMap::new();
     let mut servers = BTreeMap::new();
     let mut known = BTreeMap::new();

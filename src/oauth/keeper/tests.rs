@@ -96,7 +96,7 @@ impl House {
         };
         let connections = BTreeMap::from([(name(), connection)]);
         let clock = Arc::new(LeapClock(self.clock.clone()));
-        let key = RootKey::new(&[1; 32]);
+        let key = Some(RootKey::new(&[1; 32]).into());
         let http = http::Client::new();
         Keeper::open(self.directory.path(), store, key, &connections, http, clock).await
     }
@@ -110,7 +110,7 @@ impl House {
 
     /// Looks into the vault behind the keeper's back.
     async fn vault(&self) -> Vault {
-        let key = RootKey::new(&[1; 32]);
+        let key = Some(RootKey::new(&[1; 32]).into());
         Vault::open(self.directory.path(), self.store(), key, Timestamp::MIN)
             .await
             .unwrap()

@@ -363,16 +363,21 @@ impl Keys {
         }
         let holder = Holder::Account(account);
         let key = match (present, intent.kind) {
+            (Some((_, id)), Kind::Refresh) if data_keys::is_worn(tx, id, generation)? => {
+                self.new_data_key(tx, holder, generation, intent.at)?
+            }
             (Some((_, id)), Kind::Refresh) => self.data_key(tx, holder, id)?,
             (Some((_, id)), kind) if !kind.is_single_use() => {
                 match self.data_key(tx, holder, id) {
                     // What cannot be opened is replaced: nothing is lost with it.
-                    Err(Error::Unreadable { .. }) => self.new_data_key(tx, holder, intent.at)?,
+                    Err(Error::Unreadable { .. }) => {
+                        self.new_data_key(tx, holder, generation, intent.at)?
+                    }
                     key => key?,
                 }
             }
             // A login starts with a key of its own, and so ends what older ones have sealed.
-            (None, _) | (Some(_), _) => self.new_data_key(tx, holder, intent.at)?,
+            (None, _) | (Some(_), _) => self.new_data_key(tx, holder, generation, intent.at)?,
         };
         tx.prepare_cached(
             "INSERT INTO refreshes (connection, account, kind, generation, data_key, fingerprint,

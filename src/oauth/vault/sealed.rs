@@ -41,6 +41,10 @@ impl Sealed {
     /// Opens all secrets there are.
     pub(super) fn open(conn: &Connection, keys: &Keys) -> Result<Self, Error> {
         let mut opened = Opened::new();
+        if keys.current().is_err() {
+            // Nothing refers to a secret, or the key would have been demanded.
+            return Ok(Self::of(opened));
+        }
         for (name, data_key, sealed) in rows(conn)? {
             let secret = match keys.secret(conn, &name, data_key, &sealed) {
                 Ok(secret) => Some(secret),
@@ -52,10 +56,14 @@ impl Sealed {
             };
             opened.insert(name, secret);
         }
-        Ok(Self {
+        Ok(Self::of(opened))
+    }
+
+    fn of(opened: Opened) -> Self {
+        Self {
             opened: RwLock::new(opened),
             turn: tokio::sync::Mutex::default(),
-        })
+        }
     }
 
     fn get(&self, name: &Name) -> Result<Secret, SecretError> {
@@ -129,7 +137,7 @@ impl Keys {
         }
     }
 
-    fn set_secret(
+    pub(super) fn set_secret(
         &self,
         tx: &Tx<'_>,
         name: &Name,
@@ -137,7 +145,7 @@ impl Keys {
         at: Timestamp,
     ) -> Result<(), Error> {
         remove(tx, name)?;
-        let key = self.new_data_key(tx, Holder::Secret(name), at)?;
+        let key = self.new_data_key(tx, Holder::Secret(name), 0, at)?;
         let plain = secret.expose_secret().as_bytes();
         let sealed = key
             .seal(&self.secret_place(name), plain)
@@ -149,7 +157,7 @@ impl Keys {
         Ok(())
     }
 
-    fn secret(
+    pub(super) fn secret(
         &self,
         conn: &Connection,
         name: &Name,
@@ -176,7 +184,7 @@ fn remove(tx: &Tx<'_>, name: &Name) -> Result<bool, rusqlite::Error> {
 }
 
 /// Returns every sealed secret with the number of its key.
-fn rows(conn: &Connection) -> Result<Vec<(Name, u32, Vec<u8>)>, Error> {
+pub(super) fn rows(conn: &Connection) -> Result<Vec<(Name, u32, Vec<u8>)>, Error> {
     let mut statement = conn.prepare("SELECT name, data_key, value FROM secrets ORDER BY name")?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
