@@ -17,6 +17,8 @@ const SECRET_WORDS: [&str; 10] = [
     "api-key",
     "apikey",
 ];
+/// The shortest word on a line of its own that is taken for a key.
+const SHORTEST_KEY: usize = 20;
 /// Unless it ends like a setting that is about a secret and holds none.
 const NO_SECRET: [&str; 9] = [
     "_url", "_body", "_params", "_header", "_scheme", "_query", "_cookie", "_types", "_path",
@@ -27,6 +29,7 @@ const NO_SECRET: [&str; 9] = [
 pub(super) fn without_secrets(source: &str, known: &[Range<usize>]) -> String {
     let mut hidden: Vec<Range<usize>> = known.to_vec();
     hidden.extend(assignments(source));
+    hidden.extend(bare_keys(source));
     hidden.sort_by_key(|range| range.start);
     let mut hidden = hidden.into_iter().peekable();
     let mut hidden_until = 0;
@@ -43,6 +46,22 @@ pub(super) fn without_secrets(source: &str, known: &[Range<usize>]) -> String {
         }
     }
     text
+}
+
+/// Finds lines that are one long word and nothing else, as in a key file or a PEM file that was
+/// given for the configuration. TOML has no such lines.
+fn bare_keys(source: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    source.split_inclusive('\n').filter_map(move |line| {
+        let from = at;
+        at += line.len();
+        let word = line.trim_end();
+        // The end of base64 may be padded; a `=` anywhere else makes a setting of it.
+        let unpadded = word.trim_end_matches('=');
+        let is_of_a_key = |letter: char| letter.is_ascii_alphanumeric() || "+/-_".contains(letter);
+        let is_key = unpadded.len() >= SHORTEST_KEY && unpadded.chars().all(is_of_a_key);
+        is_key.then(|| from..from + word.len())
+    })
 }
 
 /// Finds the string values of keys that are called like a secret.
@@ -118,6 +137,15 @@ mod tests {
             (
                 "client_secret = { env = \"NAME\" }",
                 "client_secret = { env = \"NAME\" }",
+            ),
+            (
+                "000102030405060708090a0b0c0d0e0f\r\n",
+                "********************************\r\n",
+            ),
+            ("AAECAwQFBgcICQoLDA0ODw==", "************************"),
+            (
+                "a_long_name_of_a_setting=1234",
+                "a_long_name_of_a_setting=1234",
             ),
             ("token = '''a\nb''' # c", "token = '''*\n*''' # c"),
             (

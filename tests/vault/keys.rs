@@ -269,3 +269,17 @@ fn no_key_is_demanded_where_nothing_is_sealed() {
     let again = house.run(&["vault", "init"]).expect_code(0);
     assert!(again.stderr.contains("nothing to do"), "{}", again.stderr);
 }
+
+#[test]
+fn a_key_file_given_for_the_configuration_is_not_shown() {
+    let house = TempHouse::new("");
+    let key = fs::read_to_string(house.path("vault.key")).unwrap();
+    fs::copy(house.path("vault.key"), house.config()).unwrap();
+    let refused = house.run(&["check"]).expect_code(2);
+    assert!(
+        refused.stderr.contains("not valid TOML"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!refused.stderr.contains(&key[..16]), "{}", refused.stderr);
+}
