@@ -7,10 +7,12 @@
 )]
 
 mod args;
+mod backup;
 mod check;
 mod connections;
 mod demo;
 mod failed;
+mod hardening;
 mod login;
 mod owner;
 mod print;
@@ -89,6 +91,7 @@ fn may_color(stream: &impl IsTerminal) -> bool {
 
 /// Does what the words say.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
+    hardening::begin();
     let args = match Args::try_parse_from(args::flags_first(words)) {
         Ok(args) => args,
         Err(error) => {
@@ -158,6 +161,7 @@ async fn answer(args: Args, output: Output) -> Result<Exit, Failed> {
             command: VaultCommand::Init { key_file },
         } => vault::init(path, key_file, output),
         Command::Vault { command } => upkeep::upkeep(&load(path)?, command, output, &clock).await,
+        Command::Backup { directory } => backup::backup(&*load(path)?, &directory, output, &clock),
         Command::Demo { directory } => demo::demo(directory, output).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -5,6 +5,7 @@
 //! read-only connection. What happens inside either is plain synchronous code, and no transaction
 //! can span a network call.
 
+mod copy;
 mod file;
 
 use std::any::Any;
@@ -21,6 +22,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi};
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::copy::copy;
 use crate::remedy::Remedy;
 
 /// A transaction that may write.

@@ -41,6 +41,7 @@ fn help_fits_a_screen_and_ends_with_examples() {
       query        Ask the database, read-only
       secret       Seal, list or remove the secrets that the configuration names
       vault        Look after the vault and its keys
+      backup       Copy both databases, as they stand, into a new directory
       demo         See the whole way work against a provider inside this program
       completions  Print a completion script for a shell
       help         Print this message or the help of the given subcommand(s)

@@ -119,6 +119,12 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: VaultCommand,
     },
+    /// Copy both databases, as they stand, into a new directory
+    Backup {
+        /// The directory to make
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// See the whole way work against a provider inside this program
     Demo {
         /// Where its files go [default: a new directory under the system's temporary one]

@@ -25,7 +25,7 @@ pub(super) use attempts::{Attempt, Intent, Kind, Outcome};
 pub(super) use credentials::Credential;
 pub use glance::glance;
 pub use keys::recognised;
-pub use rotation::{KeyUse, Rewrapped, Survey, Verified, survey};
+pub use rotation::{KeyUse, Mark, Rewrapped, Survey, Verified, marks, survey};
 pub use sealed::{SealedSecret, sealed_secrets};
 
 use self::keys::Keys;

@@ -207,7 +207,11 @@ fn a_service(life: &mut Life) {
     let mut broken = service;
     broken.has_ended_within(Duration::from_secs(1));
     let ran = broken.kill();
-    assert!(ran.stderr.contains("panicked at"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("broke off at src/clock.rs"),
+        "{}",
+        ran.stderr
+    );
     fs::rename(clock.with_extension("gone"), &clock).unwrap();
     life.said
         .push(("a panic".to_owned(), ran.stderr.into_bytes()));

@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backup;
 mod files;
 mod keys;
 mod secrets;

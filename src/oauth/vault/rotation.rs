@@ -388,6 +388,41 @@ fn pairs(conn: &Connection, sql: &str) -> Result<Vec<(String, String)>, Error> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// How far a login had got.
+#[derive(Debug, Clone, Serialize)]
+pub struct Mark {
+    /// The connection.
+    pub connection: String,
+    /// The account, if it has a name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub account: String,
+    /// The number of its credential.
+    pub generation: u64,
+}
+
+/// Returns how far each login in the vault at `path` had got. It needs no key.
+///
+/// # Errors
+/// If the vault is there and cannot be read.
+pub fn marks(path: &Path) -> Result<Vec<Mark>, Error> {
+    let conn = match store::open_reader(path, &store::VAULT) {
+        Err(store::Error::Missing { .. }) => return Ok(Vec::new()),
+        conn => conn?,
+    };
+    let mut statement = conn.prepare(
+        "SELECT connection, account, generation FROM credentials
+         WHERE refresh_token IS NOT NULL ORDER BY connection, account",
+    )?;
+    let marks = statement.query_map([], |row| {
+        Ok(Mark {
+            connection: row.get(0)?,
+            account: row.get(1)?,
+            generation: row.get::<_, i64>(2)?.unsigned_abs(),
+        })
+    })?;
+    Ok(marks.collect::<Result<_, _>>()?)
+}
+
 /// Says what the vault at `path` holds. It needs no key.
 ///
 /// # Errors
