@@ -1,5 +1,10 @@
 //! Several people sign in on one connection, and a flow reads the mail of each.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 mod support;
 
 use rusqlite::types::Value;
