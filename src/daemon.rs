@@ -3,6 +3,7 @@
 //! A [`House`] stands wherever flows run, be it the service or one `--run-now`: it owns the state
 //! directory, keeps the tokens and runs the flows. Only the service adds the schedule.
 
+use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock::{self, LOOK_AGAIN, SharedClock};
-use crate::config::{self, Config, KeySource, Name};
+use crate::config::{self, Account, Config, KeySource, Name};
 use crate::http;
 use crate::journal::{self, Outcome, SlotState, Trigger};
 use crate::lock::{self, Ownership};
@@ -273,14 +274,18 @@ impl House {
 
     /// Refreshes what is due, and sleeps until more is.
     async fn keep_tokens(&self, mut plan: watch::Receiver<Plan>, stop: CancellationToken) {
+        let mut needed = self.needed(&plan.borrow_and_update());
+        let mut all_again = self.clock.now();
         while !stop.is_cancelled() {
-            let next = {
-                let plan = plan.borrow_and_update();
-                self.keeper
-                    .tend(|account| self.due(&account.connection, &plan))
+            let now = self.clock.now();
+            let due = |account: &Account| needed.get(&account.connection).copied();
+            let next = if all_again <= now {
+                all_again = clock::after(now, LOOK_AGAIN);
+                self.keeper.tend(due)
+            } else {
+                self.keeper.tend_due(due)
             };
-            let again = clock::after(self.clock.now(), LOOK_AGAIN);
-            let wake = next.map_or(again, |next| next.min(again));
+            let wake = next.map_or(all_again, |next| next.min(all_again));
             tokio::select! {
                 () = self.clock.sleep_until(wake) => {}
                 () = self.keeper.any_landed() => {}
@@ -288,27 +293,29 @@ impl House {
                     if changed.is_err() {
                         return; // the schedule has stopped
                     }
+                    needed = self.needed(&plan.borrow_and_update());
+                    all_again = now;
                 }
                 () = stop.cancelled() => {}
             }
         }
     }
 
-    /// Returns the next moment a run needs `connection`: now, if one is under way.
-    fn due(&self, connection: &Name, plan: &Plan) -> Option<Timestamp> {
-        let reads = |flow: &Name| {
-            self.config
-                .flows
-                .get(flow)
-                .is_some_and(|flow| flow.connection == *connection)
-        };
-        if self.runner.running().iter().any(reads) {
-            return Some(self.clock.now());
+    /// Returns the next moment a run needs each connection: now, if one is under way.
+    fn needed(&self, plan: &Plan) -> BTreeMap<Name, Timestamp> {
+        let now = self.clock.now();
+        let running = self.runner.running().into_iter().map(|flow| (flow, now));
+        let slots = plan
+            .iter()
+            .filter_map(|(flow, standing)| Some((flow.clone(), standing.next_slot_at?)));
+        let mut needed = BTreeMap::new();
+        for (flow, at) in running.chain(slots) {
+            if let Some(flow) = self.config.flows.get(&flow) {
+                let first: &mut Timestamp = needed.entry(flow.connection.clone()).or_insert(at);
+                *first = at.min(*first);
+            }
         }
-        let slots = plan.iter().filter(|(flow, _)| reads(flow));
-        slots
-            .filter_map(|(_, standing)| standing.next_slot_at)
-            .min()
+        needed
     }
 
     async fn prune(&self, stop: CancellationToken) {

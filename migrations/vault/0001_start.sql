@@ -24,6 +24,8 @@ CREATE TABLE data_keys (
     created_at TEXT NOT NULL
 ) STRICT;
 
+CREATE INDEX data_keys_of ON data_keys (connection, account);
+
 -- The tokens of each connection and account, and nothing else: no other writer races a rotation.
 CREATE TABLE credentials (
     connection         TEXT NOT NULL,

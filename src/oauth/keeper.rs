@@ -53,6 +53,7 @@ use tokio_util::task::TaskTracker;
 use accounts::Accounts;
 use entry::Entry;
 use metadata::Known;
+use tend::Agenda;
 
 use super::login::Pending;
 use super::login::device::Waiting;
@@ -99,6 +100,7 @@ struct Inner {
     flights: TaskTracker,
     stopping: CancellationToken,
     landed: Notify,
+    agenda: Mutex<Agenda>,
 }
 
 impl Keeper {
@@ -270,11 +272,16 @@ impl Keeper {
         let (landing, flight) = watch::channel(());
         live.flight = Some(flight);
         let (inner, entry) = (Arc::clone(&self.inner), Arc::clone(entry));
-        self.inner.flights.spawn(async move {
+        let account = entry.account.clone();
+        let told = Arc::clone(&self.inner);
+        let flight = self.inner.flights.track_future(async move {
             inner.fly(&entry, generation, refused).await;
             // Dropped by a panic too; whoever waits looks again and finds what the vault has.
             drop(landing);
-            inner.landed.notify_one();
+        });
+        tokio::spawn(async move {
+            flight.await;
+            told.tell_changed(&account);
         });
         Ok(())
     }

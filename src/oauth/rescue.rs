@@ -2,13 +2,15 @@
 //!
 //! A server that rotates refresh tokens has forgotten the old one by the time we read the new one.
 //! If the disk is full at that moment, the new one must still have a place to go: so each attempt
-//! reserves a file that already holds as many zeros as its sealed answer could be long. The file is
-//! removed once the answer stands in the vault.
+//! reserves a file that already is as long as its sealed answer could be. Once the answer stands in
+//! the vault, the file becomes a spare: to use it again costs a rename instead of a quarter of a
+//! megabyte.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,6 +20,13 @@ use crate::{clock, seal};
 
 /// The directory beside the vault.
 const DIRECTORY: &str = "rescue";
+/// The directory of files that wait to be reserved.
+const SPARES: &str = "reserve";
+/// The extension of such a file.
+const SPARE: &str = "spare";
+/// The most spares that are kept, 32 MiB in all. There are never more than attempts were once open
+/// together, which is one or two in most houses.
+const MOST_SPARES: usize = 128;
 /// The extension of a file whose answer may still be needed.
 const RESERVED: &str = "rescue";
 /// The extension of a file whose answer nobody could read.
@@ -35,21 +44,28 @@ const RESERVE: usize = PREFIX + seal::OVERHEAD + ANSWER_LIMIT as usize;
 #[derive(Debug, Clone)]
 pub(super) struct Rescue {
     directory: PathBuf,
+    spares: Arc<Mutex<Spares>>,
+}
+
+/// Files as long as a reserve that no attempt owns.
+#[derive(Debug)]
+struct Spares {
+    directory: PathBuf,
+    numbers: Vec<u64>,
+    /// One more than the highest number ever used.
+    next: u64,
 }
 
 impl Rescue {
-    /// Opens the directory inside `state_dir`, making it if needed.
+    /// Opens the directories inside `state_dir`, making them if needed.
     pub(super) fn open(state_dir: &Path) -> io::Result<Self> {
         let directory = state_dir.join(DIRECTORY);
-        match fs::DirBuilder::new().mode(0o700).create(&directory) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        if !fs::symlink_metadata(&directory)?.is_dir() {
-            let message = format!("`{}` is not a directory of its own", directory.display());
-            return Err(io::Error::new(io::ErrorKind::NotADirectory, message));
-        }
-        Ok(Self { directory })
+        let spares = Spares::open(state_dir.join(SPARES))?;
+        make(&directory)?;
+        Ok(Self {
+            directory,
+            spares: Arc::new(Mutex::new(spares)),
+        })
     }
 
     /// Returns the directory.
@@ -60,6 +76,9 @@ impl Rescue {
     /// Reserves the disk for the answer of `attempt`, durably.
     pub(super) fn reserve(&self, attempt: i64) -> io::Result<()> {
         let path = self.path(attempt);
+        if self.spares().take(&path) {
+            return self.sync();
+        }
         let reserved = (|| {
             let mut file = OpenOptions::new()
                 .write(true)
@@ -129,10 +148,14 @@ impl Rescue {
 
     /// Gives the reserve of `attempt` back.
     pub(super) fn remove(&self, attempt: i64) -> io::Result<()> {
-        match fs::remove_file(self.path(attempt)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        let path = self.path(attempt);
+        match self.spares().put(&path) {
+            Ok(true) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // Removing it is as good.
+            Ok(false) | Err(_) => {}
         }
+        fs::remove_file(path)
     }
 
     /// Returns the attempts that have a file, and removes what was set aside long before `now`.
@@ -155,6 +178,11 @@ impl Rescue {
         Ok(attempts)
     }
 
+    fn spares(&self) -> MutexGuard<'_, Spares> {
+        // A number that was lost on the way is a file that the next start finds.
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn path(&self, attempt: i64) -> PathBuf {
         self.directory.join(format!("{attempt}.{RESERVED}"))
     }
@@ -163,6 +191,85 @@ impl Rescue {
     fn sync(&self) -> io::Result<()> {
         File::open(&self.directory)?.sync_all()
     }
+}
+
+impl Spares {
+    /// Finds the spares in `directory`, making it if needed.
+    fn open(directory: PathBuf) -> io::Result<Self> {
+        make(&directory)?;
+        let mut spares = Self {
+            directory,
+            numbers: Vec::new(),
+            next: 0,
+        };
+        for entry in fs::read_dir(&spares.directory)? {
+            let path = entry?.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            let Some(number) = stem.and_then(|stem| stem.parse::<u64>().ok()) else {
+                continue; // not ours to judge
+            };
+            spares.next = spares.next.max(number.saturating_add(1));
+            match spares.numbers.len() < MOST_SPARES && empty(&path).is_ok() {
+                true => spares.numbers.push(number),
+                false => fs::remove_file(&path)?,
+            }
+        }
+        Ok(spares)
+    }
+
+    /// Makes a spare the file `path`; returns false if there is none.
+    fn take(&mut self, path: &Path) -> bool {
+        while let Some(number) = self.numbers.pop() {
+            if fs::rename(self.path(number), path).is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Makes the file `path` a spare; returns false if there are enough, or it is too short.
+    fn put(&mut self, path: &Path) -> io::Result<bool> {
+        if self.numbers.len() >= MOST_SPARES || fs::symlink_metadata(path)?.len() != RESERVE as u64
+        {
+            return Ok(false);
+        }
+        empty(path)?;
+        let number = self.next;
+        fs::rename(path, self.path(number))?;
+        self.next += 1;
+        self.numbers.push(number);
+        Ok(true)
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        self.directory.join(format!("{number}.{SPARE}"))
+    }
+}
+
+/// Makes a directory that only we may look into, unless it is there.
+fn make(directory: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    if fs::symlink_metadata(directory)?.is_dir() {
+        return Ok(());
+    }
+    let message = format!("`{}` is not a directory of its own", directory.display());
+    Err(io::Error::new(io::ErrorKind::NotADirectory, message))
+}
+
+/// Makes the file at `path` say that it holds no answer. Its place in the seal keeps an old one from
+/// being taken for that of another attempt, should a power cut undo this.
+fn empty(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new()
+        .write(true)
+        .custom_flags(NOT_THROUGH_LINKS)
+        .open(path)?;
+    if file.metadata()?.len() != RESERVE as u64 {
+        return Err(io::Error::other("a reserve of another length"));
+    }
+    file.write_all_at(&[0; PREFIX], 0)
 }
 
 fn is_old(stem: &str, now: Timestamp) -> bool {
@@ -195,6 +302,33 @@ mod tests {
         rescue.remove(7).unwrap();
         rescue.remove(7).unwrap();
         assert!(rescue.list(now()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_reserve_is_used_again_and_holds_no_earlier_answer() {
+        let directory = tempfile::tempdir().unwrap();
+        let spares = || fs::read_dir(directory.path().join(SPARES)).unwrap().count();
+        let rescue = Rescue::open(directory.path()).unwrap();
+        rescue.reserve(1).unwrap();
+        rescue.keep(1, b"an answer").unwrap();
+        rescue.remove(1).unwrap();
+        assert_eq!((rescue.list(now()).unwrap().len(), spares()), (0, 1));
+
+        let rescue = Rescue::open(directory.path()).unwrap();
+        rescue.reserve(2).unwrap();
+        assert_eq!((rescue.read(2).unwrap(), spares()), (None, 0));
+        assert_eq!(fs::metadata(rescue.path(2)).unwrap().len(), RESERVE as u64);
+        let more = 2..MOST_SPARES as i64 + 5;
+        for attempt in more.clone().skip(1) {
+            rescue.reserve(attempt).unwrap();
+        }
+        for attempt in more {
+            rescue.remove(attempt).unwrap();
+        }
+        assert_eq!(
+            (rescue.list(now()).unwrap().len(), spares()),
+            (0, MOST_SPARES)
+        );
     }
 
     #[test]

@@ -253,7 +253,7 @@ fn apart(credential: &Credential) -> Duration {
 }
 
 /// Returns a number from 0 to 1 that is always the same for the same name and salt.
-fn share(account: &Account, salt: u32) -> f64 {
+pub(super) fn share(account: &Account, salt: u32) -> f64 {
     let digest = Sha256::new()
         .chain_update(account.to_string())
         .chain_update(salt.to_be_bytes());

@@ -17,7 +17,7 @@ use super::{Error, Event, Inner, Told};
 use crate::config::{Account, Accounts, Connection, Flow, Name, Placement};
 use crate::fetch::{self, Pages, Start, Waiting, World};
 use crate::http::Authorization;
-use crate::oauth::AccessToken;
+use crate::oauth::{self, AccessToken};
 use crate::record::{CursorValue, Page, Tally};
 use crate::secret::ExposeSecret;
 use crate::{bookmark, clock, journal, merge};
@@ -195,15 +195,29 @@ impl<'a> Pull<'a> {
         let account = self.account;
         let token = self.house.keeper.authorization(account).await?;
         let first = self.ask(pages, token.as_ref(), told).await;
-        let (Err(fetch::Error::Unauthorized { .. }), Some(token)) = (&first, &token) else {
+        let Some(token) = &token else {
             return Ok(first?);
         };
-        let newer = self
-            .house
-            .keeper
-            .rejected(account, token.generation)
-            .await?;
-        Ok(self.ask(pages, Some(&newer), told).await?)
+        let keeper = &self.house.keeper;
+        let newer = match &first {
+            Err(fetch::Error::Unauthorized { .. }) => {
+                Some(keeper.rejected(account, token.generation).await?)
+            }
+            Err(fetch::Error::Forbidden { .. }) => keeper.newer(account, token.generation).await?,
+            _ => None,
+        };
+        let Some(newer) = newer else {
+            return Ok(first?);
+        };
+        match self.ask(pages, Some(&newer), told).await {
+            // Not for its age, then: a third would fare no better.
+            Err(fetch::Error::Unauthorized { .. }) => {
+                Err(Error::OAuth(oauth::Error::AccessRefused {
+                    account: account.clone(),
+                }))
+            }
+            second => Ok(second?),
+        }
     }
 
     async fn ask(

@@ -6,6 +6,30 @@ use crate::config::Account;
 use crate::oauth::{AccessToken, Error};
 
 impl Keeper {
+    /// Returns a newer access token than that of `generation` if there is one, waiting for a refresh
+    /// that is under way: some servers end the old one as they give the new one, and some sources
+    /// then answer 403. No refresh is begun.
+    ///
+    /// # Errors
+    /// If the newer one has ended already and there is no other.
+    pub async fn newer(
+        &self,
+        account: &Account,
+        generation: u64,
+    ) -> Result<Option<AccessToken>, Error> {
+        let entry = &self.inner.accounts.get(account)?;
+        let Some(oauth) = entry.oauth() else {
+            return Ok(None);
+        };
+        let deadline = clock::after(self.inner.clock.now(), PATIENCE);
+        self.landed(entry, deadline).await;
+        let present = entry.live().generation();
+        match present == Some(generation) {
+            true => Ok(None),
+            false => self.access_token(entry, oauth).await.map(Some),
+        }
+    }
+
     /// Returns another access token after the source has refused the one of `generation`: a newer
     /// one if there is one, else the fruit of one refresh.
     ///

@@ -74,6 +74,7 @@ impl Keeper {
             });
         }
         let keeper = self.clone();
+        let account = entry.account.clone();
         let exchange = self.inner.flights.spawn(async move {
             let done = keeper.inner.sign_in(&entry, &pending, &answer).await;
             match &done {
@@ -85,7 +86,7 @@ impl Keeper {
                 }
                 Err(_) => {}
             }
-            keeper.inner.landed.notify_one();
+            keeper.inner.tell_changed(&account);
             done
         });
         exchange

@@ -73,6 +73,7 @@ pub(super) async fn open(
         flights: TaskTracker::new(),
         stopping: CancellationToken::new(),
         landed: Notify::new(),
+        agenda: Mutex::default(),
     };
     Ok(Keeper {
         inner: Arc::new(inner),

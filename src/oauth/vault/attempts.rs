@@ -441,8 +441,10 @@ impl Keys {
         Ok(attempts)
     }
 
+    /// Where an answer belongs: the attempt's number stands where a credential's generation would,
+    /// so that what a file held before is never taken for it.
     fn answer_place<'a>(&'a self, attempt: &'a Attempt) -> Place<'a> {
-        let place = self.place(&attempt.account, "answer", attempt.generation);
+        let place = self.place(&attempt.account, "answer", attempt.id.cast_unsigned());
         Place {
             table: "rescue",
             ..place
