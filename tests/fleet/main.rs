@@ -61,7 +61,7 @@ impl Fleet {
         let keeper = Keeper::open(
             &state,
             Store::open(&state.join("vault.db"), &store::VAULT).unwrap(),
-            RootKey::new(&[1; 32]),
+            Some(RootKey::new(&[1; 32]).into()),
             &all,
             http::Client::new(),
             Arc::clone(&clock),
