@@ -37,8 +37,6 @@ pub(crate) enum Then {
     Lasts,
     /// The refresh is refused, and a person must sign in.
     Ends,
-    /// The answer to the code cannot be used yet.
-    IsRefused,
 }
 
 const FIRST: &str =
@@ -371,9 +369,12 @@ pub(crate) const PROVIDERS: [Play; 36] = [
                 200,
                 r#"{"ok":true,"access_token":"a1","token_type":"bot","scope":"one,two","bot_user_id":"U","expires_in":43200,"refresh_token":"r1","authed_user":{"id":"U"}}"#,
             ),
-            (500, ""),
+            (
+                200,
+                r#"{"ok":true,"access_token":"a2","token_type":"bot","scope":"one,two","expires_in":43200,"refresh_token":"r2"}"#,
+            ),
         ],
-        then: Then::IsRefused,
+        life: Some(43_200),
         ..PLAIN
     },
     Play {

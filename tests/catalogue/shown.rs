@@ -30,7 +30,9 @@ fn the_list_and_the_page_have_a_json_twin() {
     let microsoft = answer(&["providers", "show", "microsoft", "--json"]);
     assert_eq!(microsoft["works"], "in_part");
     assert_eq!(microsoft["connection"]["client_auth"], "body");
-    assert_eq!(microsoft["snippets"][1]["grant"], "client_credentials");
+    assert_eq!(microsoft["snippets"][1]["grant"], "device_code");
+    assert_eq!(microsoft["snippets"][2]["grant"], "client_credentials");
+    assert_eq!(microsoft["scopes"]["Mail.ReadWrite"]["writes"], true);
     assert!(microsoft["unsure"]["pkce"].is_string());
 }
 
