@@ -74,7 +74,7 @@ fn help_fits_a_screen_and_ends_with_examples() {
 fn every_command_explains_itself() {
     let house = house();
     let help = |words: &[&str]| house.run(words).expect_code(0).stdout;
-    assert_snapshot!(help(&["login", "--help"]), @r"
+    assert_snapshot!(help(&["login", "--help"]), @r#"
     Sign in on a connection
 
     Usage: tidegate login [OPTIONS] <CONNECTION>
@@ -83,12 +83,21 @@ fn every_command_explains_itself() {
       <CONNECTION>  The connection
 
     Options:
-      -c, --config <FILE>  The configuration [default: tidegate.toml here, else
-                           /etc/tidegate/tidegate.toml] [env: TIDEGATE_CONFIG]
-          --no-browser     Print the address instead of opening a browser
-          --json           Answer in JSON
-      -h, --help           Print help
-    ");
+          --account <NAME>  Which of several accounts, by a name you choose
+      -c, --config <FILE>   The configuration [default: tidegate.toml here, else
+                            /etc/tidegate/tidegate.toml] [env: TIDEGATE_CONFIG]
+          --json            Answer in JSON
+          --no-browser      Print the address instead of opening a browser
+      -h, --help            Print help
+
+    Who signs in where is said by the connection:
+      grant = "authorization_code"   you do, in a browser; this is the default
+      grant = "device_code"          you do, on another device, with a code
+      any other grant, and token, basic or session: nobody, the configuration holds all it takes
+
+    Where the browser cannot come back to us, paste the address it ends on.
+    `tidegate providers show NAME` prints a connection for each provider we know, and each way in.
+    "#);
     assert_snapshot!(help(&["runs", "--help"]), @r"
     Show the latest runs
 

@@ -15,8 +15,9 @@ use support::TempHouse;
 use tidegate::config;
 
 /// Documents whose links are followed.
-const DOCUMENTS: [&str; 4] = [
+const DOCUMENTS: [&str; 5] = [
     "README.md",
+    "docs/connections.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "tests/servers/README.md",
@@ -76,11 +77,50 @@ fn the_example_configuration_loads() {
 }
 
 #[test]
-fn every_configuration_in_the_readme_loads() {
-    let found = blocks(&read("README.md"), "toml");
-    assert!(!found.is_empty());
-    for block in found {
-        assert_loads("a block of README.md", &block);
+fn every_configuration_in_the_documents_loads() {
+    for document in ["README.md", "docs/connections.md"] {
+        let found = blocks(&read(document), "toml");
+        assert!(!found.is_empty(), "{document} has no configuration");
+        for block in found {
+            assert_loads(&format!("a block of {document}"), &block);
+        }
+    }
+}
+
+/// What a person may write to get in, each of which has an example of its own.
+const WAYS_IN: [&str; 10] = [
+    "redirect_uri",
+    "grant = \"client_credentials\"",
+    "grant = \"password\"",
+    "grant = \"jwt_bearer\"",
+    "grant = \"refresh_token\"",
+    "grant = \"device_code\"",
+    "token = {",
+    "token_header =",
+    "basic = {",
+    "session = {",
+];
+
+#[test]
+fn every_way_in_has_an_example() {
+    let page = read("docs/connections.md");
+    let blocks = blocks(&page, "toml").concat();
+    // Values are aligned with spaces.
+    let text: Vec<&str> = blocks.split_whitespace().collect();
+    let text = text.join(" ");
+    for way in WAYS_IN {
+        assert!(text.contains(way), "docs/connections.md shows no `{way}`");
+    }
+    let anypoint = config::provider("mulesoft-anypoint").unwrap();
+    for access in anypoint.grants.keys() {
+        let word = match access.word() {
+            // The default, which nobody writes.
+            "authorization_code" => "offline_access",
+            word => word,
+        };
+        let section = page.split("### Anypoint").nth(1).unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        assert!(section.contains(word), "Anypoint has no example of {word}");
     }
 }
 

@@ -58,12 +58,22 @@ Examples:
   tidegate query 'SELECT count(*) FROM project'
   tidegate                          the service (nothing else to do: it runs what is due)";
 
+const CONNECTING: &str = "\
+Who signs in where is said by the connection:
+  grant = \"authorization_code\"   you do, in a browser; this is the default
+  grant = \"device_code\"          you do, on another device, with a code
+  any other grant, and token, basic or session: nobody, the configuration holds all it takes
+
+Where the browser cannot come back to us, paste the address it ends on.
+`tidegate providers show NAME` prints a connection for each provider we know, and each way in.";
+
 /// What can be asked for besides running.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Check the configuration, without any network
     Check,
     /// Sign in on a connection
+    #[command(after_help = CONNECTING)]
     Login {
         /// The connection
         connection: String,
