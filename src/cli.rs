@@ -136,9 +136,15 @@ async fn answer(args: Args, output: Output) -> Result<Exit, Failed> {
             connection,
             account,
             no_browser,
+            another_person,
         } => {
             let who = login::Who::parse(connection, account)?;
-            login::login(&load(path)?, &who, no_browser, output, &clock).await
+            let how = login::How {
+                no_browser,
+                another_person,
+                output,
+            };
+            login::login(&load(path)?, &who, &how, &clock).await
         }
         Command::Logout {
             connection,

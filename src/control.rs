@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Account, Connection, LONGEST_SECRET, Name};
 use crate::daemon::House;
+use crate::oauth::id_token::Person;
+use crate::oauth::login::Whom;
 use crate::oauth::{DeviceStart, LoginStart};
 use crate::remedy::Remedy;
 use crate::run::{Event, Handle};
@@ -49,11 +51,14 @@ pub struct RunRequest {
 }
 
 /// Names an account of a connection, in the query of a URL.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Default, Debug, Clone, Serialize, Deserialize)]
 pub struct WhichAccount {
     /// The account; without it the one without a name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// True if another person may sign in than before.
+    #[serde(default)]
+    pub another_person: bool,
 }
 
 /// A login that has begun.
@@ -112,6 +117,9 @@ pub struct LoginDone {
     pub refreshable: bool,
     /// The scopes that were granted, if the server says.
     pub scope: Option<String>,
+    /// Who signed in, if that is known.
+    #[serde(default)]
+    pub person: Option<Person>,
 }
 
 /// What could not be done, as an answer.
@@ -289,11 +297,15 @@ async fn begin_login(
     Query(which): Query<WhichAccount>,
 ) -> Result<Json<LoginBegun>, Failure> {
     let account = account(&house, &name, &which)?;
+    let whom = match which.another_person {
+        true => Whom::AnyPerson,
+        false => Whom::SamePerson,
+    };
     let elsewhere = house.config.connections.get(&account.connection);
     let elsewhere = elsewhere.is_some_and(Connection::signs_in_elsewhere);
     Ok(Json(match elsewhere {
-        false => LoginBegun::Browser(house.keeper.begin_login(&account).await?),
-        true => LoginBegun::Device(house.keeper.begin_device_login(&account).await?),
+        false => LoginBegun::Browser(house.keeper.begin_login_of(&account, whom).await?),
+        true => LoginBegun::Device(house.keeper.begin_device_login(&account, whom).await?),
     }))
 }
 
@@ -313,6 +325,7 @@ async fn finish_login(
         expires_at: done.expires_at,
         refreshable: done.can_refresh,
         scope: done.scope,
+        person: done.person,
     }))
 }
 

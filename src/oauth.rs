@@ -81,6 +81,8 @@ pub struct Health {
     pub next_refresh_at: Option<Timestamp>,
     /// The scope that was granted, if the server said.
     pub scope: Option<String>,
+    /// Who signed in, if that is known.
+    pub person: Option<id_token::Person>,
     /// What a person should know though nothing is wrong yet, with the command that mends it.
     pub notices: Vec<String>,
     /// True if one of the notices is about something that somebody must do soon.

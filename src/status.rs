@@ -66,6 +66,9 @@ pub struct ConnectionStatus {
     pub login_ends_at: Option<Timestamp>,
     /// The scope that was granted, if the server said.
     pub scope: Option<String>,
+    /// Who signed in, if that is known.
+    #[serde(default)]
+    pub person: Option<oauth::id_token::Person>,
     /// What a person should know though nothing is wrong yet.
     #[serde(default)]
     pub notices: Vec<String>,
@@ -106,6 +109,7 @@ impl From<Health> for ConnectionStatus {
             next_refresh_at: health.next_refresh_at,
             login_ends_at: health.login_ends_at,
             scope: health.scope,
+            person: health.person,
             notices: health.notices,
         }
     }

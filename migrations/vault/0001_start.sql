@@ -42,6 +42,7 @@ CREATE TABLE credentials (
     scope              TEXT,              -- as granted, if the server says
     signed_in_at       TEXT NOT NULL,     -- when the person signed in who granted this
     login_is_finite    INTEGER NOT NULL,  -- 1 once a refresh has not moved refresh_expires_at
+    person             TEXT,              -- who signed in, as JSON, if that is known
     PRIMARY KEY (connection, account)
 ) STRICT;
 

@@ -83,6 +83,9 @@ pub(super) enum Command {
         /// Print the address instead of opening a browser
         #[arg(long)]
         no_browser: bool,
+        /// Let another person sign in than before
+        #[arg(long)]
+        another_person: bool,
     },
     /// Forget the tokens of a connection
     Logout {

@@ -6,6 +6,7 @@ use super::{Exit, Failed, Output, owner, print};
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::oauth::State;
+use crate::oauth::id_token::Person;
 use crate::status::{ConnectionStatus, Report};
 
 pub(super) async fn connections(
@@ -51,6 +52,10 @@ pub(super) fn show(report: &Report) {
         .connections
         .iter()
         .any(|connection| connection.account.is_some());
+    let has_persons = report
+        .connections
+        .iter()
+        .any(|connection| connection.person.is_some());
     let rows = report.connections.iter().map(|connection| {
         let reason = connection
             .reason
@@ -63,6 +68,9 @@ pub(super) fn show(report: &Report) {
         let account = connection.account.as_deref().unwrap_or("-").to_owned();
         let mut row = vec![connection.connection.clone()];
         row.extend(has_accounts.then_some(account));
+        let person = connection.person.as_ref();
+        let person = person.map_or_else(|| "-".to_owned(), Person::title);
+        row.extend(has_persons.then_some(person));
         row.extend([
             connection.state.replace('_', " "),
             or_dash(connection.expires_at),
@@ -73,6 +81,7 @@ pub(super) fn show(report: &Report) {
     });
     let mut heading = vec!["CONNECTION"];
     heading.extend(has_accounts.then_some("ACCOUNT"));
+    heading.extend(has_persons.then_some("SIGNED IN"));
     heading.extend(["STATE", "ACCESS TOKEN ENDS", "LOGIN ENDS", "WHY"]);
     print::table(&heading, rows.collect(), &[]);
     for connection in &report.connections {

@@ -14,7 +14,7 @@ use super::owner::Owner;
 use super::{Exit, Failed, Output, print, query, vault};
 use crate::clock::{LeapClock, SharedClock};
 use crate::config::{self, Config};
-use crate::control::{LoginAnswer, LoginBegun};
+use crate::control::{LoginAnswer, LoginBegun, WhichAccount};
 use crate::journal::Outcome;
 use crate::remedy::Remedy;
 use crate::run::{Ended, Event};
@@ -91,7 +91,11 @@ async fn tell(
     clock: &LeapClock,
 ) -> Result<(), Failed> {
     step(2, "Signing in on `exact`, as a person would in a browser");
-    let LoginBegun::Browser(begun) = owner.client.begin_login("exact", None).await? else {
+    let LoginBegun::Browser(begun) = owner
+        .client
+        .begin_login("exact", &WhichAccount::default())
+        .await?
+    else {
         return Err(Failed::new(
             "the demo signs in in a browser",
             Remedy::Report,

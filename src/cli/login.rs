@@ -11,7 +11,7 @@ use super::owner::Owner;
 use super::{Exit, Failed, Output, print};
 use crate::clock::SharedClock;
 use crate::config::{self, Config, Name};
-use crate::control::{LoginBegun, LoginDone};
+use crate::control::{LoginBegun, LoginDone, WhichAccount};
 use crate::remedy::Remedy;
 
 /// Whose tokens a command is about, as words of the command line.
@@ -57,23 +57,35 @@ impl std::fmt::Display for Who {
     }
 }
 
+/// How a login goes about it.
+pub(super) struct How {
+    /// No browser is opened.
+    pub(super) no_browser: bool,
+    /// Another person may sign in than before.
+    pub(super) another_person: bool,
+    /// How it answers.
+    pub(super) output: Output,
+}
+
 pub(super) async fn login(
     config: &Arc<Config>,
     who: &Who,
-    no_browser: bool,
-    output: Output,
+    how: &How,
     clock: &SharedClock,
 ) -> Result<Exit, Failed> {
     known(config, &who.connection)?;
     let owner = Owner::reach(config, "login", clock).await?;
-    let done = sign_in(&owner, who, no_browser, output).await;
+    let done = sign_in(&owner, who, how).await;
     owner.leave().await;
     let done = done?;
-    if output.json {
+    if how.output.json {
         print::json(&done);
         return Ok(Exit::Done);
     }
-    print::line(&format!("signed in on `{who}`"));
+    match &done.person {
+        Some(person) => print::line(&format!("signed in on `{who}` as {}", person.title())),
+        None => print::line(&format!("signed in on `{who}`")),
+    }
     if let Some(at) = done.expires_at {
         print::line(&format!("  access token until {}", print::moment(at)));
     }
@@ -86,20 +98,18 @@ pub(super) async fn login(
     Ok(Exit::Done)
 }
 
-async fn sign_in(
-    owner: &Owner,
-    who: &Who,
-    no_browser: bool,
-    output: Output,
-) -> Result<LoginDone, Failed> {
-    let begun = owner.client.begin_login(&who.connection, who.account());
-    let begun = begun.await?;
+async fn sign_in(owner: &Owner, who: &Who, how: &How) -> Result<LoginDone, Failed> {
+    let which = WhichAccount {
+        account: who.account.clone(),
+        another_person: how.another_person,
+    };
+    let begun = owner.client.begin_login(&who.connection, &which).await?;
     for notice in begun.notices() {
         print::talk(&format!("warning: {notice}"));
     }
     let answer = match &begun {
-        LoginBegun::Browser(begun) => browser::answer(who, begun, no_browser, output).await?,
-        LoginBegun::Device(begun) => device::answer(begun, no_browser, output),
+        LoginBegun::Browser(begun) => browser::answer(who, begun, how).await?,
+        LoginBegun::Device(begun) => device::answer(begun, how),
     };
     let done = owner
         .client

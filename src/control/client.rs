@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
-use super::{Failure, LoginAnswer, LoginBegun, LoginDone, RunRequest};
+use super::{Failure, LoginAnswer, LoginBegun, LoginDone, RunRequest, WhichAccount};
 use crate::config::Name;
 use crate::oauth::vault::{Rewrapped, Verified};
 use crate::run::Event;
@@ -114,17 +114,22 @@ impl Client {
         Ok(())
     }
 
-    /// Begins a login on `connection`, as `account` if it has a name.
+    /// Begins a login on `connection`, on the account and by whom `which` says.
     ///
     /// # Errors
     /// If the owner refuses.
     pub async fn begin_login(
         &self,
         connection: &str,
-        account: Option<&str>,
+        which: &WhichAccount,
     ) -> Result<LoginBegun, Problem> {
         let path = format!("connections/{connection}/login");
-        let request = self.http.post(url_for(&path, account));
+        let mut address = url_for(&path, which.account.as_deref());
+        if which.another_person {
+            let joint = if address.contains('?') { '&' } else { '?' };
+            address = format!("{address}{joint}another_person=true");
+        }
+        let request = self.http.post(address);
         let request = request.timeout(ANSWER_TIMEOUT);
         read(self.send(request).await?).await
     }

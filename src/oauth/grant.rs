@@ -78,6 +78,17 @@ pub(super) struct Question<'a> {
     pub client: Client<'a>,
     /// What it asks.
     pub ask: Ask<'a>,
+    /// Who may be signed in by the answer.
+    pub check: Check<'a>,
+}
+
+/// Who may be signed in by an answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Check<'a> {
+    /// What the `id_token` repeats of the authorization request, if anything was said there.
+    pub nonce: Option<&'a str>,
+    /// True if it may be another person than before.
+    pub may_be_another: bool,
 }
 
 impl Question<'_> {
@@ -215,7 +226,11 @@ mod tests {
             server: &Server::of(oauth, None).unwrap(),
             secrets: &secrets,
         };
-        let question = Question { client, ask };
+        let question = Question {
+            client,
+            ask,
+            check: Check::default(),
+        };
         question.request(Timestamp::UNIX_EPOCH).unwrap()
     }
 

@@ -30,6 +30,7 @@ pub(super) fn of(view: &View<'_>, is_flying: bool) -> Health {
         login_ends_at: login_ends_at(view),
         next_refresh_at: view.due_at(None).map(|at| at.max(view.now)),
         scope: credential.and_then(|credential| credential.scope.clone()),
+        person: credential.and_then(|credential| credential.person.clone()),
         is_alarming: notices.iter().any(Notice::is_alarm),
         notices: told
             .chain(credential.and_then(|it| lacks(view.oauth, it)))

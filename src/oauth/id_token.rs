@@ -125,6 +125,16 @@ pub fn verify(token: &Secret, expected: &Expected<'_>) -> Result<Person, IdToken
 }
 
 impl Person {
+    /// Returns what the person is best known by.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match (&self.name, &self.email) {
+            (Some(name), Some(email)) => format!("{name} <{email}>"),
+            (Some(known), None) | (None, Some(known)) => known.clone(),
+            (None, None) => self.subject.clone(),
+        }
+    }
+
     /// Adds what the userinfo endpoint says, and replaces what it says otherwise.
     ///
     /// # Errors

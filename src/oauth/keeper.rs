@@ -28,6 +28,7 @@ mod conclude;
 mod device;
 mod entry;
 mod flight;
+mod identify;
 mod material;
 mod metadata;
 mod push;

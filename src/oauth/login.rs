@@ -25,13 +25,16 @@ pub use error::Error;
 pub use listen::{Loopback, can_listen, listen};
 
 use super::discovery::{ForLogin, Found, Server};
-use super::grant::Ask;
+use super::grant::{Ask, Check};
+use super::id_token::Person;
 use crate::clock;
 use crate::config::{Account, Grant, Name, OAuth};
 use crate::seal;
 use crate::secret::{ExposeSecret, Secret};
 use push::Pushed;
 
+/// The scope by which OpenID Connect is spoken.
+pub(super) const OPENID: &str = "openid";
 /// How long a person has to sign in.
 const LIFE: Duration = Duration::from_secs(10 * 60);
 
@@ -52,6 +55,24 @@ pub struct LoginStart {
     pub ends_at: Timestamp,
 }
 
+/// Who may sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// The person who did before, if it is known who that was.
+    SamePerson,
+    /// Anybody.
+    AnyPerson,
+}
+
+impl Whom {
+    fn check(self, nonce: Option<&Secret>) -> Check<'_> {
+        Check {
+            nonce: nonce.map(ExposeSecret::expose_secret),
+            may_be_another: self == Self::AnyPerson,
+        }
+    }
+}
+
 /// What a login brought.
 #[derive(Debug, Clone, Serialize)]
 pub struct LoginDone {
@@ -69,6 +90,8 @@ pub struct LoginDone {
     pub can_refresh: bool,
     /// The scope that was granted, if the server says.
     pub scope: Option<String>,
+    /// Who signed in, if that is known.
+    pub person: Option<Person>,
 }
 
 /// A login that waits for its answer.
@@ -77,6 +100,9 @@ pub(super) struct Pending {
     id: String,
     state: Secret,
     verifier: Option<Secret>,
+    /// What the `id_token` must repeat, where OpenID Connect is spoken.
+    nonce: Option<Secret>,
+    whom: Whom,
     redirect_uri: Url,
     server: Server,
     found: Option<Found>,
@@ -95,7 +121,7 @@ pub(super) struct Opening {
 pub(super) fn open(
     oauth: &OAuth,
     there: ForLogin,
-    account: &Account,
+    (account, whom): (&Account, Whom),
     now: Timestamp,
 ) -> Result<Opening, Error> {
     let Grant::AuthorizationCode {
@@ -113,11 +139,14 @@ pub(super) fn open(
         account: account.clone(),
         key: "authorize_url",
     })?;
+    let is_openid = oauth.scopes.iter().any(|scope| scope == OPENID);
     let pending = Pending {
         account: account.clone(),
         id: identifier()?,
         state: word()?,
-        verifier: if *pkce { Some(word()?) } else { None },
+        verifier: pkce.then(word).transpose()?,
+        nonce: is_openid.then(word).transpose()?,
+        whom,
         redirect_uri: redirect_uri.clone(),
         server: there.server,
         found: there.found,
@@ -199,6 +228,12 @@ impl Pending {
                 challenge.as_ref().map(|_| "S256".to_owned()),
             ),
             ("code_challenge", challenge),
+            (
+                "nonce",
+                self.nonce
+                    .as_ref()
+                    .map(|nonce| nonce.expose_secret().to_owned()),
+            ),
         ];
         let stated = parameters.into_iter();
         stated
@@ -224,6 +259,11 @@ impl Pending {
     /// Returns true once nobody may finish it any more.
     pub(super) fn has_ended(&self, now: Timestamp) -> bool {
         now >= self.ends_at
+    }
+
+    /// Returns who may sign in.
+    pub(super) fn check(&self) -> Check<'_> {
+        self.whom.check(self.nonce.as_ref())
     }
 
     /// Returns what the token endpoint is asked for `code`.
@@ -269,7 +309,12 @@ mod tests {
             found: None,
             notice: None,
         };
-        let opening = open(&oauth, there, &Account::of(&name), Timestamp::UNIX_EPOCH);
+        let opening = open(
+            &oauth,
+            there,
+            (&Account::of(&name), Whom::SamePerson),
+            Timestamp::UNIX_EPOCH,
+        );
         opening.unwrap().opened()
     }
 

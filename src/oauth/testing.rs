@@ -68,6 +68,7 @@ pub(super) fn credential(issued_at: Timestamp, life: Option<u64>) -> Credential 
         refresh_expires_at: None,
         rotates: true,
         refreshed: true,
+        person: None,
         scope: None,
         signed_in_at: issued_at,
         login_is_finite: false,

@@ -14,3 +14,4 @@ mod authority;
 mod consent;
 mod device;
 mod discovery;
+mod person;

@@ -3,8 +3,8 @@
 use std::io::{BufRead, IsTerminal, Read};
 use std::time::Duration;
 
-use super::super::{Failed, Output, print};
-use super::Who;
+use super::super::{Failed, print};
+use super::{How, Who};
 use crate::clock::{self, SystemClock};
 use crate::control::LoginAnswer;
 use crate::oauth::LoginStart;
@@ -20,8 +20,7 @@ const LONGEST_PASTE: u64 = 64 << 10;
 pub(super) async fn answer(
     who: &Who,
     begun: &LoginStart,
-    no_browser: bool,
-    output: Output,
+    how: &How,
 ) -> Result<LoginAnswer, Failed> {
     // The listener stands before the person is sent away.
     let listener = match login::can_listen(&begun.redirect_uri) {
@@ -29,12 +28,12 @@ pub(super) async fn answer(
         false => None,
     };
     print::talk("Open this address and sign in:\n");
-    if output.json {
+    if how.output.json {
         print::json(begun);
     } else {
         print::line(begun.authorize_url.as_str());
     }
-    open(begun.authorize_url.as_str(), no_browser);
+    open(begun.authorize_url.as_str(), how);
     match listener {
         Some(listener) => {
             print::talk(&format!(
@@ -55,8 +54,8 @@ pub(super) async fn answer(
 }
 
 /// Opens a browser where somebody sits before it.
-pub(super) fn open(address: &str, no_browser: bool) {
-    if !no_browser && std::io::stderr().is_terminal() && open::that_detached(address).is_err() {
+pub(super) fn open(address: &str, how: &How) {
+    if !how.no_browser && std::io::stderr().is_terminal() && open::that_detached(address).is_err() {
         print::talk("\n(no browser could be opened here)");
     }
 }

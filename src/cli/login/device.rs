@@ -1,14 +1,14 @@
 //! A login on another device, with a code that is typed there.
 
-use super::super::{Output, print};
-use super::browser;
+use super::super::print;
+use super::{How, browser};
 use crate::control::LoginAnswer;
 use crate::oauth::DeviceStart;
 
 /// Shows the person where to go and what to type there.
-pub(super) fn answer(begun: &DeviceStart, no_browser: bool, output: Output) -> LoginAnswer {
+pub(super) fn answer(begun: &DeviceStart, how: &How) -> LoginAnswer {
     print::talk("Open this address on any device, and enter the code:\n");
-    if output.json {
+    if how.output.json {
         print::json(begun);
     } else {
         print::line(begun.verification_uri.as_str());
@@ -16,7 +16,7 @@ pub(super) fn answer(begun: &DeviceStart, no_browser: bool, output: Output) -> L
     }
     if let Some(complete) = &begun.verification_uri_complete {
         print::talk(&format!("\nWith the code in it: {complete}"));
-        browser::open(complete.as_str(), no_browser);
+        browser::open(complete.as_str(), how);
     }
     print::talk(&format!(
         "\nWaiting until somebody has signed in there, {} at the latest …",

@@ -16,6 +16,7 @@ use self::message::Message;
 use super::refusal::{self, Class, Refusal};
 use crate::config::OAuth;
 use crate::http::Answer;
+use crate::oauth::id_token::Person;
 use crate::secret::Secret;
 
 /// The longest token. It must fit into a header.
@@ -44,6 +45,10 @@ pub(in crate::oauth) struct Tokens {
     pub refresh_lifetime: Option<Duration>,
     /// The scope granted, if the server says.
     pub scope: Option<String>,
+    /// Who signed in, as the server signed it (OpenID Connect Core 3.1.3.3).
+    pub id_token: Option<Secret>,
+    /// Who signed in, once that is verified.
+    pub person: Option<Person>,
     /// What the server left out or put oddly, so that we had to assume something.
     pub assumed: Option<&'static str>,
 }
@@ -117,6 +122,8 @@ fn tokens(oauth: &OAuth, message: Message, now: Timestamp) -> Result<Tokens, &'s
         lifetime,
         refresh_lifetime,
         scope: message.scope.as_ref().and_then(scope),
+        id_token: message.id_token.map(|token| Secret::from(token.as_str())),
+        person: None,
         assumed,
     })
 }

@@ -9,7 +9,7 @@ use crate::config::Account;
 use crate::oauth::Error;
 use crate::oauth::grant::Client;
 use crate::oauth::login::device::{self, DeviceStart, Waiting};
-use crate::oauth::login::{self, LoginDone};
+use crate::oauth::login::{self, LoginDone, Whom};
 use crate::oauth::vault::Kind;
 use crate::secret::Redactor;
 
@@ -21,7 +21,11 @@ impl Keeper {
     ///
     /// # Errors
     /// If nobody signs in to this connection so, or its server does not begin a login.
-    pub async fn begin_device_login(&self, account: &Account) -> Result<DeviceStart, Error> {
+    pub async fn begin_device_login(
+        &self,
+        account: &Account,
+        whom: Whom,
+    ) -> Result<DeviceStart, Error> {
         let inner = &self.inner;
         let entry = inner.accounts.admit(account, inner.clock.now())?;
         let oauth = entry.oauth().ok_or(login::Error::Broken)?;
@@ -38,7 +42,7 @@ impl Keeper {
             .await?;
         let sent = Redactor::new(secrets.sent().cloned());
         let now = inner.clock.now();
-        let (start, waiting, found) = device::begin(account, there, &answer, &sent, now)?;
+        let (start, waiting, found) = device::begin((account, whom), there, &answer, &sent, now)?;
         inner.believe(&entry, found).await;
         inner.devices().insert(account.clone(), waiting);
         Ok(start)
@@ -77,7 +81,9 @@ impl Keeper {
         let polled = Arc::clone(entry);
         let exchange = self.inner.flights.spawn(async move {
             let asked = (Kind::Device, polling.ask());
-            let redeemed = inner.redeem(&polled, polling.server(), asked).await;
+            let redeemed = inner
+                .redeem(&polled, polling.server(), asked, polling.check())
+                .await;
             inner.landed.notify_one();
             redeemed
         });

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::config::{Account, Auth, OAuth, SecretError, SecretSource};
+use crate::oauth::id_token::Person;
 use crate::oauth::quota::Quota;
 use crate::oauth::secrets::{Secrets, Unusable};
 use crate::oauth::standing::{Reason, Standing, State};
@@ -113,6 +114,11 @@ impl Entry {
     pub(super) fn live(&self) -> MutexGuard<'_, Live> {
         // No write to it can break off half-way, so it is whole even after a panic.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns who is signed in, if that is known.
+    pub(super) fn person(&self) -> Option<Person> {
+        self.live().credential.as_ref()?.person.clone()
     }
 
     pub(super) fn oauth(&self) -> Option<&OAuth> {

@@ -8,8 +8,9 @@ use super::{Inner, start};
 use crate::clock;
 use crate::config::{OAuth, RetryInDoubt};
 use crate::http;
-use crate::oauth::grant::{self, Ask, Class, Client, Question, Reading, Tokens};
+use crate::oauth::grant::{self, Ask, Check, Class, Client, Question, Reading, Refusal, Tokens};
 use crate::oauth::health::lacks;
+use crate::oauth::id_token::IdTokenError;
 use crate::oauth::points::{self, Point};
 use crate::oauth::settle::Ending;
 use crate::oauth::standing::{Reason, Standing, State};
@@ -41,6 +42,8 @@ const STORE_AGAIN_MOST: Duration = Duration::from_secs(60);
 /// What an exchange came to.
 pub(super) enum Landing {
     Committed(Box<Credential>),
+    /// Tokens for another person than before, or for nobody knows whom.
+    Unidentified(IdTokenError),
     /// No tokens.
     Empty(Ending),
     /// Tokens that could not be stored; the next start finds them in the reserved file.
@@ -76,6 +79,7 @@ impl Inner {
                 secrets: &secrets,
             },
             ask: material.ask(),
+            check: Check::default(),
         };
         if !refused && self.extends(entry, &attempt, &question, digest).await {
             return;
@@ -85,6 +89,7 @@ impl Inner {
         loop {
             let ending = match self.exchange(entry, &attempt, &question).await {
                 Landing::Empty(ending) => ending,
+                Landing::Unidentified(error) => of_another(&error),
                 Landing::Committed(_) | Landing::Stranded => return,
             };
             let stays_open = self.conclude(entry, oauth, &attempt, &ending, digest).await;
@@ -136,7 +141,7 @@ impl Inner {
         match self.exchange(entry, attempt, &question).await {
             Landing::Committed(_) | Landing::Stranded => true,
             // It says that the session is over, and nothing of the password.
-            Landing::Empty(Ending::Refused(_)) => false,
+            Landing::Empty(Ending::Refused(_)) | Landing::Unidentified(_) => false,
             Landing::Empty(ending) => {
                 self.conclude(entry, login.client.oauth, attempt, &ending, digest)
                     .await;
@@ -273,7 +278,10 @@ impl Inner {
             && self.keep(attempt, &answer.body).await;
         let now = self.clock.now();
         match question.read(&answer, now) {
-            Reading::Tokens(tokens) => {
+            Reading::Tokens(mut tokens) => {
+                if let Err(error) = self.identify(entry, attempt, question, &mut tokens).await {
+                    return Landing::Unidentified(error);
+                }
                 let landing = self.store(entry, attempt, &tokens, is_kept).await;
                 if let Landing::Committed(credential) = &landing {
                     tracing::info!(
@@ -419,6 +427,18 @@ impl Inner {
             );
         }
     }
+}
+
+/// A refresh that brought another person's tokens ends the grant: the old tokens are spent, and the
+/// new ones would mix the data of two.
+fn of_another(error: &IdTokenError) -> Ending {
+    Ending::Refused(Refusal {
+        class: Class::DeadGrant,
+        status: 200,
+        code: None,
+        description: Some(error.to_string()),
+        clock_off: None,
+    })
 }
 
 /// Returns true if nothing takes token requests where the request was sent.

@@ -16,17 +16,16 @@ use crate::config::{Issuer, Name, OAuth};
 use crate::http::{self, HeaderValue, Method, Request};
 use crate::oauth::Error;
 use crate::oauth::discovery::{self, ForLogin, Found, Metadata, Server};
+use crate::oauth::login::OPENID;
 
 /// How long a document is used before it is looked at again. Servers change theirs seldom, and
 /// keep what they had before for a while.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 /// A refresh waits for a document, so it waits briefly.
-const LIMITS: http::Limits = http::Limits {
+pub(super) const LIMITS: http::Limits = http::Limits {
     timeout: Duration::from_secs(10),
     body: discovery::LIMIT,
 };
-/// The scope by which OpenID Connect is spoken.
-pub(super) const OPENID: &str = "openid";
 
 /// What is known of a connection's authorization server.
 #[derive(Clone)]

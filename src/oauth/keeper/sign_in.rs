@@ -11,8 +11,9 @@ use crate::config::Account;
 use crate::http;
 use crate::oauth::Error;
 use crate::oauth::discovery::Server;
-use crate::oauth::grant::{self, Ask, Class, Client, Question};
-use crate::oauth::login::{self, Answer, LoginDone, LoginStart, Pending};
+use crate::oauth::grant::{self, Ask, Check, Class, Client, Question};
+use crate::oauth::id_token::IdTokenError;
+use crate::oauth::login::{self, Answer, LoginDone, LoginStart, Pending, Whom};
 use crate::oauth::settle::Ending;
 use crate::oauth::vault::{Credential, Kind, Outcome};
 
@@ -32,13 +33,22 @@ impl Keeper {
     /// If nobody signs in to this connection, its secret cannot be read, nobody says where its
     /// authorization server answers, or it is one account too many.
     pub async fn begin_login(&self, account: &Account) -> Result<LoginStart, Error> {
+        self.begin_login_of(account, Whom::SamePerson).await
+    }
+
+    /// As [`begin_login`](Self::begin_login), and says who may sign in.
+    ///
+    /// # Errors
+    /// If nobody signs in to this connection, its secret cannot be read, nobody says where its
+    /// authorization server answers, or it is one account too many.
+    pub async fn begin_login_of(&self, account: &Account, whom: Whom) -> Result<LoginStart, Error> {
         let now = self.inner.clock.now();
         let entry = self.inner.accounts.admit(account, now)?;
         let oauth = entry.oauth().ok_or(login::Error::Broken)?;
         // Found out before the person has gone through it all rather than after.
         entry.secrets(oauth)?;
         let there = self.inner.server_for_login(&entry, oauth).await?;
-        let mut opening = login::open(oauth, there, account, now)?;
+        let mut opening = login::open(oauth, there, (account, whom), now)?;
         self.inner.push(&entry, oauth, &mut opening).await?;
         let (start, pending) = opening.opened();
         self.logins().insert(account.clone(), pending);
@@ -137,7 +147,9 @@ impl Inner {
         answer: &Answer,
     ) -> Result<LoginDone, Error> {
         let asked = (Kind::Code, pending.ask(&answer.code));
-        let redeemed = self.redeem(entry, pending.server(), asked).await?;
+        let redeemed = self
+            .redeem(entry, pending.server(), asked, pending.check())
+            .await?;
         redeemed.map_err(|ending| refused_login(entry.account.clone(), &ending).1.into())
     }
 
@@ -150,6 +162,7 @@ impl Inner {
         entry: &Arc<Entry>,
         server: &Server,
         (kind, ask): (Kind, Ask<'_>),
+        check: Check<'_>,
     ) -> Result<Result<LoginDone, Ending>, Error> {
         let oauth = entry.oauth().ok_or(login::Error::Broken)?;
         let secrets = entry.secrets(oauth)?;
@@ -162,11 +175,19 @@ impl Inner {
             server,
             secrets: &secrets,
         };
-        let question = Question { client, ask };
+        let question = Question { client, ask, check };
         let account = entry.account.clone();
         let ending = match self.exchange(entry, &attempt, &question).await {
             Landing::Committed(credential) => return Ok(Ok(done(account, &credential))),
             Landing::Stranded => return Err(login::Error::Stranded { account }.into()),
+            Landing::Unidentified(source) => {
+                let now = self.clock.now();
+                let detail = Some(source.to_string());
+                let refused = Outcome::Refused;
+                let closed = self.vault.close(&attempt, refused, detail, None, now).await;
+                self.cope(&attempt, closed);
+                return Err(unidentified(entry, source).into());
+            }
             Landing::Empty(ending) => ending,
         };
         let (outcome, _) = refused_login(account, &ending);
@@ -175,6 +196,18 @@ impl Inner {
         let closed = self.vault.close(&attempt, outcome, detail, None, now).await;
         self.cope(&attempt, closed);
         Ok(Err(ending))
+    }
+}
+
+/// Says why the person who signed in is not let in.
+fn unidentified(entry: &Entry, source: IdTokenError) -> login::Error {
+    let account = entry.account.clone();
+    match (source, entry.person()) {
+        (IdTokenError::OtherPerson, Some(before)) => login::Error::OtherPerson {
+            account,
+            before: before.title(),
+        },
+        (source, _) => login::Error::Identity { account, source },
     }
 }
 
@@ -187,6 +220,7 @@ fn done(account: Account, credential: &Credential) -> LoginDone {
         refresh_expires_at: credential.refresh_expires_at,
         can_refresh: credential.has_refresh_token,
         scope: credential.scope.clone(),
+        person: credential.person.clone(),
     }
 }
 

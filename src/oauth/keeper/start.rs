@@ -150,7 +150,7 @@ pub(super) async fn recovered(
     for attempt in vault.left_open(account).await? {
         match replay(vault, oauth, &attempt, credential.as_ref(), now).await? {
             Replayed::Committed(recovered) => {
-                credential = Some(recovered);
+                credential = Some(*recovered);
                 has_recovered = true;
             }
             Replayed::Doubt => doubts.push(attempt),
@@ -186,7 +186,7 @@ pub(super) async fn recovered(
 
 /// What became of an attempt that was left open.
 enum Replayed {
-    Committed(Credential),
+    Committed(Box<Credential>),
     Doubt,
     Closed,
 }
@@ -212,7 +212,7 @@ async fn replay(
                 Ok(credential) => {
                     let generation = credential.generation;
                     tracing::warn!(%connection, attempt = id, generation, "stored tokens that an earlier end had left on disk");
-                    return Ok(Replayed::Committed(credential));
+                    return Ok(Replayed::Committed(Box::new(credential)));
                 }
                 Err(error @ vault::Error::Conflict { .. }) => {
                     tracing::error!(%connection, attempt = id, %error, "tokens left on disk do not fit the vault, and are set aside");

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Error, LIFE, identifier, refusal};
+use super::{Error, LIFE, Whom, identifier, refusal};
 use crate::clock;
 use crate::config::{Account, Grant, OAuth};
 use crate::http::{Answer, is_loopback};
 use crate::oauth::discovery::{ForLogin, Found, Server};
-use crate::oauth::grant::{Ask, Class, Fields, Refusal};
+use crate::oauth::grant::{Ask, Check, Class, Fields, Refusal};
 use crate::oauth::settle::Ending;
 use crate::secret::{Redactor, Secret};
 
@@ -50,6 +50,7 @@ pub(in crate::oauth) struct Waiting {
     device_code: Secret,
     interval: Duration,
     server: Server,
+    whom: Whom,
     ends_at: Timestamp,
 }
 
@@ -99,7 +100,7 @@ pub(in crate::oauth) fn fields(oauth: &OAuth) -> Fields {
 /// # Errors
 /// If the server begins no login.
 pub(in crate::oauth) fn begin(
-    account: &Account,
+    (account, whom): (&Account, Whom),
     there: ForLogin,
     answer: &Answer,
     sent: &Redactor,
@@ -148,6 +149,7 @@ pub(in crate::oauth) fn begin(
         device_code: Secret::from(device_code),
         interval: message.interval.map_or(INTERVAL, Duration::from_secs),
         server: there.server,
+        whom,
         ends_at,
     };
     Ok((start, waiting, there.found))
@@ -172,6 +174,11 @@ impl Waiting {
     /// Returns the server that is asked for tokens.
     pub(in crate::oauth) fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// Returns who may sign in.
+    pub(in crate::oauth) fn check(&self) -> Check<'_> {
+        self.whom.check(None)
     }
 
     /// Returns what the token endpoint is asked.
@@ -252,7 +259,13 @@ mod tests {
         };
         let account = Account::of(&Name::parse("exact").unwrap());
         let sent = Redactor::default();
-        let begun = begin(&account, there, &answer, &sent, Timestamp::UNIX_EPOCH);
+        let begun = begin(
+            (&account, Whom::SamePerson),
+            there,
+            &answer,
+            &sent,
+            Timestamp::UNIX_EPOCH,
+        );
         begun.map(|(start, waiting, _)| (start, waiting))
     }
 

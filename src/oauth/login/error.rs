@@ -3,6 +3,7 @@
 use url::Url;
 
 use crate::config::Account;
+use crate::oauth::id_token::IdTokenError;
 use crate::remedy::Remedy;
 use crate::seal;
 
@@ -82,6 +83,23 @@ pub enum Error {
         /// What it said.
         detail: String,
     },
+    /// Somebody else signed in than before.
+    #[error("another person signed in on connection `{account}` than before, which was {before}")]
+    OtherPerson {
+        /// Whose.
+        account: Account,
+        /// Who it was before.
+        before: String,
+    },
+    /// It is not known who signed in.
+    #[error("cannot tell who signed in on connection `{account}`: {source}")]
+    Identity {
+        /// Whose.
+        account: Account,
+        /// Why.
+        #[source]
+        source: IdTokenError,
+    },
     /// Nobody entered the code in time, or agreed.
     #[error("nobody entered the code for connection `{account}` in time")]
     Abandoned {
@@ -154,6 +172,8 @@ impl Error {
             | Self::OtherServer { .. }
             | Self::Denied { .. }
             | Self::NeedsApproval { .. }
+            | Self::OtherPerson { .. }
+            | Self::Identity { .. }
             | Self::Abandoned { .. }
             | Self::CodeRefused { .. }
             | Self::Lost { .. } => Remedy::Login,
@@ -215,6 +235,16 @@ impl Error {
             )),
             Self::ServerTrouble { account, .. } => {
                 Some(format!("nothing has changed; {} later", again(account)))
+            }
+            Self::OtherPerson { account, .. } => Some(format!(
+                "nothing has changed; sign in as that person, or give a person of their own to \
+                 each account with `--account`; if the change is meant, type `tidegate login {} \
+                 --another-person`",
+                account.words()
+            )),
+            Self::Identity { account, source } => {
+                let next = source.hint().map(str::to_owned);
+                Some(next.unwrap_or_else(|| again(account)))
             }
             Self::Abandoned { account } => Some(format!("{} again", again(account))),
             Self::NotSent { .. } => {

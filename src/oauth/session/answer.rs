@@ -51,6 +51,8 @@ pub(in crate::oauth) fn read(
             lifetime: lifetime(&session.ends, body, now),
             refresh_lifetime: None,
             scope: None,
+            id_token: None,
+            person: None,
             assumed: None,
         });
     }

@@ -10,6 +10,7 @@ use super::{Attempt, Error, Keys, Kind, unreadable};
 use crate::clock;
 use crate::config::Account;
 use crate::oauth::grant::Tokens;
+use crate::oauth::id_token::Person;
 use crate::seal::{DataKey, Place};
 use crate::secret::{ExposeSecret, Secret};
 use crate::store::Tx;
@@ -32,6 +33,8 @@ pub(in crate::oauth) struct Credential {
     /// True once a refresh has worked.
     pub refreshed: bool,
     pub scope: Option<String>,
+    /// Who signed in, if that is known.
+    pub person: Option<Person>,
     /// When the person signed in who granted this access.
     pub signed_in_at: Timestamp,
     /// True once a refresh has been seen not to move the end of the refresh token.
@@ -159,6 +162,10 @@ impl Keys {
             refresh_expires_at: refresh_ends,
             rotates: before.as_ref().is_some_and(|row| row.rotates || has_new),
             refreshed: has_refreshed,
+            person: match &before {
+                Some(row) => row.person()?,
+                None => tokens.person,
+            },
             scope: tokens.scope.or(before.and_then(|row| row.scope)),
             signed_in_at,
             login_is_finite,
@@ -189,8 +196,8 @@ impl Keys {
         tx.prepare_cached(
             "INSERT OR REPLACE INTO credentials (connection, account, generation, data_key,
                  access_token, refresh_token, issued_at, expires_at, refresh_expires_at, rotates, scope,
-                 signed_in_at, login_is_finite, refreshed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 signed_in_at, login_is_finite, refreshed, person)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params![
             connection,
@@ -207,6 +214,7 @@ impl Keys {
             credential.signed_in_at.to_string(),
             credential.login_is_finite,
             credential.refreshed,
+            credential.person.as_ref().map(written),
         ])?;
         Ok(())
     }
@@ -225,6 +233,7 @@ struct Row {
     signed_in_at: String,
     login_is_finite: bool,
     refreshed: bool,
+    person: Option<String>,
 }
 
 impl Row {
@@ -241,6 +250,7 @@ impl Row {
             signed_in_at: self.signed_in_at()?,
             login_is_finite: self.login_is_finite,
             refreshed: self.refreshed,
+            person: self.person()?,
             scope: self.scope,
         })
     }
@@ -258,6 +268,11 @@ impl Row {
         };
         let is_apart = clock::after(self.issued_at()?, SAME_MOMENT * 2) < attempt.tried_at;
         Ok(is_apart && ends <= clock::after(before, SAME_MOMENT))
+    }
+
+    fn person(&self) -> Result<Option<Person>, Error> {
+        let person = self.person.as_deref().map(serde_json::from_str).transpose();
+        person.map_err(|_| unreadable(&self.account, "person"))
     }
 
     fn issued_at(&self) -> Result<Timestamp, Error> {
@@ -279,6 +294,11 @@ impl Row {
     }
 }
 
+/// Returns a person as the vault keeps one.
+fn written(person: &Person) -> String {
+    serde_json::to_string(person).expect("texts written to memory do not fail")
+}
+
 /// Returns what is known of a credential without the key: its access token is empty.
 pub(super) fn unsealed(conn: &Connection, account: &Account) -> Result<Option<Credential>, Error> {
     let row = clear(conn, account)?.map(|(_, _, row)| row);
@@ -290,7 +310,7 @@ fn clear(conn: &Connection, account: &Account) -> Result<Option<(u32, Vec<u8>, R
     let mut statement = conn.prepare_cached(
         "SELECT generation, data_key, access_token, refresh_token IS NOT NULL, issued_at,
                 expires_at, refresh_expires_at, rotates, scope, signed_in_at, login_is_finite,
-                refreshed
+                refreshed, person
          FROM credentials WHERE connection = ?1 AND account = ?2",
     )?;
     let row = statement.query_row(account.row(), |row| {
@@ -306,6 +326,7 @@ fn clear(conn: &Connection, account: &Account) -> Result<Option<(u32, Vec<u8>, R
             signed_in_at: row.get(9)?,
             login_is_finite: row.get(10)?,
             refreshed: row.get(11)?,
+            person: row.get(12)?,
         };
         Ok((row.get(1)?, row.get(2)?, clear))
     });

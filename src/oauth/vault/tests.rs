@@ -29,6 +29,8 @@ fn tokens(access: &str, refresh: Option<&str>) -> Tokens {
         lifetime: Some(Duration::from_secs(600)),
         refresh_lifetime: None,
         scope: None,
+        id_token: None,
+        person: None,
         assumed: None,
     }
 }

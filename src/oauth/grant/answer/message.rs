@@ -29,6 +29,8 @@ pub(super) struct Message {
     pub refresh_expires_in: Option<Box<RawValue>>,
     pub x_refresh_token_expires_in: Option<Box<RawValue>>,
     pub scope: Option<Value>,
+    #[serde(deserialize_with = "text")]
+    pub id_token: Option<Zeroizing<String>>,
     pub error: Option<Value>,
     pub error_description: Option<Value>,
 }

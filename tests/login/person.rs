@@ -1,0 +1,232 @@
+//! Who signed in, where OpenID Connect is spoken.
+
+use jiff::Timestamp;
+use serde_json::{Value, json as value};
+use tidegate::config::SigningAlgorithm;
+use tidegate::oauth::assertion::{Assertion, SigningKey, generate};
+use tidegate::secret::{ExposeSecret, Secret};
+use url::Url;
+
+use crate::authority::{Authority, BREAK, back, tokens_with};
+use crate::support::{Ran, json};
+
+const OPENID: &str = "issuer = \"{url}\"\nauthorize_url = \"{url}/authorize\"\n\
+                      token_url = \"{url}/token\"\njwks_url = \"{url}/keys\"\n\
+                      userinfo_url = \"{url}/userinfo\"\n\
+                      redirect_uri = \"https://tidegate.example/callback\"\n\
+                      scopes = [\"openid\", \"read\", \"write\"]\n";
+
+/// A server that signs what it says of people.
+struct Atlas {
+    authority: Authority,
+    key: SigningKey,
+}
+
+impl Atlas {
+    fn new() -> Self {
+        let authority = Authority::new(OPENID);
+        let key = new_key();
+        let keys = value!({ "keys": [key.public_jwk()] });
+        authority.always("/keys", json(&keys.to_string()));
+        Self { authority, key }
+    }
+
+    /// Spells an `id_token` about `subject` with more claims.
+    fn id_token(&self, subject: &str, more: Value) -> String {
+        let mut claims = value!({
+            "iss": self.authority.server.url, "sub": subject, "aud": "tidegate",
+        });
+        let all = claims.as_object_mut().unwrap();
+        all.extend(more.as_object().unwrap().clone());
+        let assertion = Assertion {
+            key: &self.key,
+            key_id: None,
+            certificate: None,
+            claims: all,
+            issued_at: "2026-01-05T08:00:00Z".parse::<Timestamp>().unwrap(),
+            lifetime: BREAK * 100,
+        };
+        assertion.sign().unwrap().expose_secret().to_owned()
+    }
+
+    /// Lets the next tokens be about somebody.
+    fn next(&self, number: u32, id_token: &str) {
+        let more = format!(r#","id_token":"{id_token}","scope":"openid read""#);
+        self.authority
+            .next("/token", json(&tokens_with(number, &more)));
+    }
+
+    /// Signs in as `subject`; `claims` gets the nonce.
+    fn sign_in(&self, words: &[&str], claims: impl FnOnce(&str) -> String) -> Ran {
+        let words = [&["login", "atlas", "--no-browser"], words].concat();
+        let mut login = self.authority.house.start(&words);
+        let url = login.wait_for_line(|line| line.starts_with("http"));
+        let url: Url = url.parse().unwrap();
+        let nonce = url
+            .query_pairs()
+            .find(|(name, _)| name == "nonce")
+            .unwrap()
+            .1;
+        self.next(1, &claims(&nonce));
+        login.type_line(&back(&url, "code=c1"));
+        login.finish()
+    }
+
+    fn as_jane(&self, nonce: &str) -> String {
+        self.id_token(
+            "jane",
+            value!({ "nonce": nonce, "name": "Jane", "email": "jane@x.example" }),
+        )
+    }
+}
+
+fn new_key() -> SigningKey {
+    let pem: Secret = generate(SigningAlgorithm::Es256).unwrap();
+    SigningKey::from_pem(&pem, None).unwrap()
+}
+
+#[test]
+fn connections_shows_who_signed_in_and_what_was_not_granted() {
+    let atlas = Atlas::new();
+    let ran = atlas
+        .sign_in(&[], |nonce| atlas.as_jane(nonce))
+        .expect_code(0);
+    assert!(
+        ran.stdout
+            .contains("signed in on `atlas` as Jane <jane@x.example>"),
+        "{}",
+        ran.stdout
+    );
+    let house = &atlas.authority.house;
+    let shown = house.run(&["connections"]).expect_code(0).stdout;
+    assert!(shown.contains("Jane <jane@x.example>"), "{shown}");
+    assert!(
+        shown.contains("`write` was asked for and not granted"),
+        "{shown}"
+    );
+    let person = &house.run(&["connections", "--json"]).json()[0]["person"];
+    assert_eq!(person["subject"], "jane");
+    assert!(
+        atlas.authority.asked("/userinfo").is_empty(),
+        "nothing was missing"
+    );
+}
+
+#[test]
+fn the_userinfo_endpoint_is_asked_for_what_is_missing_and_not_believed_about_others() {
+    let atlas = Atlas::new();
+    let bare = |nonce: &str| atlas.id_token("jane", value!({ "nonce": nonce }));
+    atlas
+        .authority
+        .next("/userinfo", json(r#"{"sub":"john","name":"John"}"#));
+    let ran = atlas.sign_in(&[], bare).expect_code(3);
+    assert!(
+        ran.stderr.contains("about another person"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(atlas.authority.house.generation("atlas"), None);
+
+    atlas
+        .authority
+        .always("/userinfo", json(r#"{"sub":"jane","name":"Jane"}"#));
+    let ran = atlas.sign_in(&[], bare).expect_code(0);
+    assert!(
+        ran.stdout.contains("signed in on `atlas` as Jane\n"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn another_person_than_before_is_let_in_only_if_that_is_meant() {
+    let atlas = Atlas::new();
+    atlas
+        .sign_in(&[], |nonce| atlas.as_jane(nonce))
+        .expect_code(0);
+    let john = |nonce: &str| {
+        atlas.id_token(
+            "john",
+            value!({ "nonce": nonce, "name": "John", "email": "j@x.example" }),
+        )
+    };
+    let ran = atlas.sign_in(&[], john).expect_code(3);
+    assert!(
+        ran.stderr.ends_with(
+            "error: another person signed in on connection `atlas` than before, which was Jane \
+             <jane@x.example>\n\
+             hint: nothing has changed; sign in as that person, or give a person of their own to \
+             each account with `--account`; if the change is meant, type `tidegate login atlas \
+             --another-person`\n"
+        ),
+        "{}",
+        ran.stderr
+    );
+    let house = &atlas.authority.house;
+    assert_eq!(house.generation("atlas"), Some(1));
+    house.run(&["--run-now"]).expect_code(0);
+    atlas.sign_in(&["--another-person"], john).expect_code(0);
+    let shown = house.run(&["connections"]).stdout;
+    assert!(shown.contains("John <j@x.example>"), "{shown}");
+}
+
+#[test]
+fn what_nobody_vouches_for_signs_nobody_in() {
+    let atlas = Atlas::new();
+    let other_key = Atlas {
+        key: new_key(),
+        ..Atlas::new()
+    };
+    let wrong: [(&str, &dyn Fn(&str) -> String); 4] = [
+        ("its nonce differs", &|_| atlas.as_jane("another")),
+        ("issued to another client", &|nonce| {
+            atlas.id_token("jane", value!({ "nonce": nonce, "aud": "other" }))
+        }),
+        ("was issued by", &|nonce| {
+            atlas.id_token(
+                "jane",
+                value!({ "nonce": nonce, "iss": "https://evil.example" }),
+            )
+        }),
+        ("", &|nonce| {
+            let iss = &atlas.authority.server.url;
+            other_key.id_token("jane", value!({ "nonce": nonce, "iss": iss }))
+        }),
+    ];
+    for (why, claims) in wrong {
+        let ran = atlas.sign_in(&[], claims).expect_code(3);
+        assert!(
+            ran.stderr
+                .contains("cannot tell who signed in on connection `atlas`")
+        );
+        assert!(ran.stderr.contains(why), "{}", ran.stderr);
+        assert_eq!(atlas.authority.house.generation("atlas"), None, "{why}");
+    }
+}
+
+#[test]
+fn a_refresh_that_is_about_another_person_is_not_taken() {
+    let atlas = Atlas::new();
+    atlas
+        .sign_in(&[], |nonce| atlas.as_jane(nonce))
+        .expect_code(0);
+    let house = &atlas.authority.house;
+    house.clock().advance(BREAK).unwrap();
+    atlas.next(2, &atlas.id_token("jane", value!({})));
+    house.run(&["--run-now"]).expect_code(0);
+    assert_eq!(house.generation("atlas"), Some(2));
+    let shown = house.run(&["connections"]).stdout;
+    assert!(shown.contains("Jane <jane@x.example>"), "{shown}");
+
+    house.clock().advance(BREAK).unwrap();
+    for _ in 0..2 {
+        atlas.next(3, &atlas.id_token("john", value!({})));
+    }
+    let ran = house.run_as_time_passes(&["--run-now"]);
+    assert!(
+        ran.stderr.contains("about another person than before"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(house.generation("atlas"), Some(2));
+}
