@@ -88,6 +88,26 @@ fn a_login_is_made_once_kept_and_made_again_when_it_has_ended() {
 }
 
 #[test]
+fn flows_that_begin_together_share_one_login() {
+    let server = source(rows);
+    let house = settled(&server, LOGIN);
+    let mut text = std::fs::read_to_string(house.config()).unwrap();
+    for number in 1..=5 {
+        text += &format!(
+            "\n[flow.row{number}]\nconnection = \"source\"\nurl = \"/rows?a=1\"\npaging = \"none\"\n\
+             records = \"rows\"\nkey = [\"id\"]\n"
+        );
+    }
+    house.write_private("tidegate.toml", &text);
+    house.run(&["--run-now"]).expect_code(0);
+    let story = story(&server);
+    assert_eq!(story.len(), 7, "{story:?}");
+    assert_eq!(story[0], "POST /login");
+    let in_session = |line: &&String| line.ends_with(" as t1");
+    assert_eq!(story.iter().filter(in_session).count(), 6, "{story:?}");
+}
+
+#[test]
 fn a_session_that_the_source_has_ended_is_begun_again_once() {
     let server = source(|asked| match asked.header("x-session").as_deref() {
         Some("t2") => rows(asked),
