@@ -9,6 +9,7 @@
 )]
 
 mod life;
+mod process;
 #[path = "../support/mod.rs"]
 mod support;
 
