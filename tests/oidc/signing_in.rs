@@ -52,6 +52,11 @@ impl World {
             .cloned()
             .collect()
     }
+
+    fn shown(&self) -> Json {
+        let shown = self.house.run(&["connections", "--json"]).expect_code(0);
+        shown.json()[0].clone()
+    }
 }
 
 #[test]
@@ -112,6 +117,27 @@ fn every_token_is_for_the_resource_that_was_asked_for() {
     for one in audiences {
         assert_eq!(one["audience"], *expected);
     }
+}
+
+#[test]
+fn who_has_signed_in_is_shown() {
+    let world = World::with(COUNTRIES, |server, _| {
+        let scopes = "scopes = [\"openid\", \"offline_access\", \"profile\", \"email\"]\n\
+                      authorize_params = { prompt = \"consent\" }\n";
+        let more = format!(
+            "issuer = \"{}\"\nuserinfo_url = {}\n{scopes}",
+            server.issuer,
+            server.told("userinfo_url")
+        );
+        person(server, "person-basic", &more)
+    });
+    let Some(world) = world else { return };
+    world.live_on();
+    let shown = world.shown();
+    let person = &shown["person"];
+    assert_eq!(person["subject"], "zoë", "{shown}");
+    assert_eq!(person["name"], "zoë of Delft", "{shown}");
+    assert_eq!(person["email"], "zoë@example.org", "{shown}");
 }
 
 #[test]
