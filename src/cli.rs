@@ -13,6 +13,7 @@ mod connections;
 mod demo;
 mod failed;
 mod hardening;
+mod input;
 mod login;
 mod owner;
 mod print;
@@ -137,6 +138,7 @@ async fn answer(args: Args, output: Output) -> Result<Exit, Failed> {
             account,
             no_browser,
             another_person,
+            import,
         } => {
             let who = login::Who::parse(connection, account)?;
             let how = login::How {
@@ -144,7 +146,11 @@ async fn answer(args: Args, output: Output) -> Result<Exit, Failed> {
                 another_person,
                 output,
             };
-            login::login(&load(path)?, &who, &how, &clock).await
+            let config = load(path)?;
+            match import {
+                true => login::import(&config, &who, output, &clock).await,
+                false => login::login(&config, &who, &how, &clock).await,
+            }
         }
         Command::Logout {
             connection,

@@ -45,6 +45,12 @@ pub fn after(from: Timestamp, wait: Duration) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
+/// Returns the instant `by` before `from`, or the first representable one.
+#[must_use]
+pub fn before(from: Timestamp, by: Duration) -> Timestamp {
+    from.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
 /// Returns how long it is from `from` until `to`; zero when `to` has passed.
 #[must_use]
 pub fn until(from: Timestamp, to: Timestamp) -> Duration {

@@ -11,7 +11,7 @@ use std::convert::Infallible;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -27,9 +27,10 @@ use crate::config::{Account, Connection, LONGEST_SECRET, Name};
 use crate::daemon::House;
 use crate::oauth::id_token::Person;
 use crate::oauth::login::Whom;
-use crate::oauth::{DeviceStart, LoginStart};
+use crate::oauth::{DeviceStart, LONGEST_IMPORT, LoginStart};
 use crate::remedy::Remedy;
 use crate::run::{Event, Handle};
+use crate::secret::Secret;
 use crate::{oauth, run, status};
 
 pub use client::{Client, Problem};
@@ -120,6 +121,19 @@ pub struct LoginDone {
     /// Who signed in, if that is known.
     #[serde(default)]
     pub person: Option<Person>,
+}
+
+impl From<oauth::LoginDone> for LoginDone {
+    fn from(done: oauth::LoginDone) -> Self {
+        Self {
+            connection: done.connection.to_string(),
+            account: done.account.map(|name| name.to_string()),
+            expires_at: done.expires_at,
+            refreshable: done.can_refresh,
+            scope: done.scope,
+            person: done.person,
+        }
+    }
 }
 
 /// What could not be done, as an answer.
@@ -224,6 +238,10 @@ fn router(house: House) -> Router {
         .route("/v1/runs", post(start_runs))
         .route("/v1/connections/{name}/login", post(begin_login))
         .route("/v1/connections/{name}/login/{id}", post(finish_login))
+        .route(
+            "/v1/connections/{name}/import",
+            post(import).layer(DefaultBodyLimit::max(LONGEST_IMPORT)),
+        )
         .route("/v1/connections/{name}/logout", post(logout))
         .merge(vault::routes())
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -319,14 +337,19 @@ async fn finish_login(
         LoginAnswer::Code(code) => house.keeper.finish_login_with_code(&id, &code).await?,
         LoginAnswer::Elsewhere => house.keeper.device_login(&id).await?,
     };
-    Ok(Json(LoginDone {
-        connection: done.connection.to_string(),
-        account: done.account.map(|name| name.to_string()),
-        expires_at: done.expires_at,
-        refreshable: done.can_refresh,
-        scope: done.scope,
-        person: done.person,
-    }))
+    Ok(Json(done.into()))
+}
+
+async fn import(
+    State(house): State<House>,
+    Path(name): Path<String>,
+    Query(which): Query<WhichAccount>,
+    body: Bytes,
+) -> Result<Json<LoginDone>, Failure> {
+    // Tokens are ASCII, so reading around other bytes loses nothing that counts.
+    let brought = Secret::from(String::from_utf8_lossy(&body).into_owned());
+    let account = account(&house, &name, &which)?;
+    Ok(Json(house.keeper.import(&account, &brought).await?.into()))
 }
 
 async fn logout(

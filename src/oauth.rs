@@ -38,6 +38,9 @@ pub use standing::{Reason, State};
 use crate::config::Name;
 use crate::secret::Secret;
 
+/// The most bytes of tokens that are brought in: as many as a token endpoint may answer.
+pub const LONGEST_IMPORT: usize = grant::ANSWER_LIMIT as usize;
+
 /// What a request to a source carries.
 #[derive(Debug, Clone)]
 pub struct AccessToken {

@@ -53,7 +53,7 @@ CREATE TABLE refreshes (
     attempt     INTEGER PRIMARY KEY AUTOINCREMENT,
     connection  TEXT NOT NULL,
     account     TEXT NOT NULL DEFAULT '',
-    kind        TEXT NOT NULL,            -- refresh, code, device, client_credentials, password, jwt_bearer, session
+    kind        TEXT NOT NULL,            -- refresh, code, device, import, client_credentials, password, jwt_bearer, session
     generation  INTEGER NOT NULL,         -- the one being spent
     data_key    INTEGER NOT NULL,         -- seals the answer
     fingerprint BLOB,                     -- a keyed digest of the refresh token being spent

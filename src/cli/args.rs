@@ -86,6 +86,10 @@ pub(super) enum Command {
         /// Let another person sign in than before
         #[arg(long)]
         another_person: bool,
+        /// Take tokens obtained elsewhere from the standard input: a token answer as JSON, or
+        /// {"refresh_token": "…"}
+        #[arg(long, conflicts_with_all = ["no_browser", "another_person"])]
+        import: bool,
     },
     /// Forget the tokens of a connection
     Logout {

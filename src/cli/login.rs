@@ -2,11 +2,13 @@
 
 mod browser;
 mod device;
+mod import;
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
+pub(super) use self::import::import;
 use super::owner::Owner;
 use super::{Exit, Failed, Output, print};
 use crate::clock::SharedClock;
@@ -89,13 +91,18 @@ pub(super) async fn login(
     if let Some(at) = done.expires_at {
         print::line(&format!("  access token until {}", print::moment(at)));
     }
+    warn_if_not_refreshable(&done);
+    Ok(Exit::Done)
+}
+
+/// Tells that somebody must sign in again soon, where that is so.
+fn warn_if_not_refreshable(done: &LoginDone) {
     if !done.refreshable {
         print::talk(
             "warning: the server gave no refresh token, so somebody must sign in again when this \
              access token ends; many servers give one for a scope such as `offline_access`",
         );
     }
-    Ok(Exit::Done)
 }
 
 async fn sign_in(owner: &Owner, who: &Who, how: &How) -> Result<LoginDone, Failed> {

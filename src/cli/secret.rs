@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use serde::Serialize;
-use tokio::sync::oneshot;
-use zeroize::Zeroizing;
 
 use super::args::SecretCommand;
 use super::owner::Owner;
-use super::{Exit, Failed, Output, print};
+use super::{Exit, Failed, Output, input, print};
 use crate::clock::SharedClock;
 use crate::config::{self, Config, MOST_READ, Name};
 use crate::oauth;
@@ -137,34 +135,16 @@ async fn given(name: &Name) -> Result<Secret, Failed> {
         unseen
     });
     let is_typed = unseen.is_some();
-    let (tell, told) = oneshot::channel();
-    // A thread of its own rather than the runtime's, which would wait for it after Ctrl-C.
-    std::thread::spawn(move || {
-        // Nobody listens any more once the person has given up.
-        let _ = tell.send(if is_typed {
-            read(|input, bytes| input.read_until(b'\n', bytes))
-        } else {
-            read(|input, bytes| input.read_to_end(bytes))
-        });
-    });
-    let read = tokio::select! {
-        read = told => read.unwrap_or_else(|ended| Err(io::Error::other(ended))),
-        _ = tokio::signal::ctrl_c() => Ok(Zeroizing::default()),
+    let read = if is_typed {
+        input::read(MOST_READ, |input, bytes| input.read_until(b'\n', bytes)).await
+    } else {
+        input::read(MOST_READ, |input, bytes| input.read_to_end(bytes)).await
     };
     // The terminal is the person's again, also if they gave up.
     drop(unseen);
     let bytes =
         read.map_err(|error| nothing(&format!("the standard input could not be read: {error}")))?;
     config::secret_of(&bytes).map_err(|what| nothing(&format!("the secret {what}")))
-}
-
-fn read(
-    how: impl FnOnce(&mut io::Take<io::StdinLock<'_>>, &mut Vec<u8>) -> io::Result<usize>,
-) -> io::Result<Zeroizing<Vec<u8>>> {
-    // The room is made once, because a vector that grows leaves its old bytes behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST_READ));
-    how(&mut io::stdin().lock().take(MOST_READ as u64), &mut bytes)?;
-    Ok(bytes)
 }
 
 fn nothing(error: &str) -> Failed {

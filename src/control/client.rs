@@ -153,6 +153,22 @@ impl Client {
         read(self.send(request.timeout(patience)).await?).await
     }
 
+    /// Signs in with tokens that were obtained elsewhere, as the JSON text `brought`.
+    ///
+    /// # Errors
+    /// If the owner refuses.
+    pub async fn import(
+        &self,
+        connection: &str,
+        account: Option<&str>,
+        brought: &Secret,
+    ) -> Result<LoginDone, Problem> {
+        let path = format!("connections/{connection}/import");
+        let request = self.http.post(url_for(&path, account));
+        let request = request.body(brought.expose_secret().as_bytes().to_vec());
+        read(self.send(request.timeout(ANSWER_TIMEOUT)).await?).await
+    }
+
     /// Forgets the tokens of `connection`, of `account` if it has a name.
     ///
     /// # Errors

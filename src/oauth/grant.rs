@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-pub(super) use answer::{LONGEST_LIFE, Reading, Tokens, is_token, read};
+pub(super) use answer::{LONGEST_LIFE, Reading, Tokens, imported, is_token, read};
 pub(super) use fields::Fields;
 pub(super) use post::Client;
 pub(super) use refusal::{Class, Refusal, is_code, retry_after};

@@ -29,6 +29,7 @@ mod device;
 mod entry;
 mod flight;
 mod identify;
+mod import;
 mod material;
 mod metadata;
 mod push;

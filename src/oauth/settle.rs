@@ -256,7 +256,8 @@ impl Next<'_> {
             |next: Self, reason| next.rejected(State::ClientRejected, reason, Outcome::Refused);
         match self.kind {
             Kind::Refresh if self.view.oauth.grant.is_unattended() => self.fall_back(),
-            Kind::Refresh | Kind::Code | Kind::Device => self.revoked(),
+            // Nothing is asked for an import, so nothing of it is refused.
+            Kind::Refresh | Kind::Code | Kind::Device | Kind::Import => self.revoked(),
             Kind::Password | Kind::Session => self.locked_out(),
             Kind::JwtBearer => refused(self, Reason::AssertionRefused),
             // There is no grant that could have died: the server means the client.

@@ -13,5 +13,6 @@ mod support;
 
 mod backup;
 mod files;
+mod import;
 mod keys;
 mod secrets;

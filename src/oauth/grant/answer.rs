@@ -8,6 +8,7 @@ mod tests;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -126,6 +127,36 @@ fn tokens(oauth: &OAuth, message: Message, now: Timestamp) -> Result<Tokens, &'s
         person: None,
         assumed,
     })
+}
+
+/// Reads what somebody brings in: an answer of `oauth`'s token endpoint (RFC 6749 section 5.1), whose
+/// lives count from `now`, or a refresh token alone.
+///
+/// # Errors
+/// What is wrong with it, without a word of it.
+pub(in crate::oauth) fn imported(
+    oauth: &OAuth,
+    text: &str,
+    now: Timestamp,
+) -> Result<Tokens, &'static str> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let is_object = text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok();
+    if !is_object {
+        return Err("it is not a JSON object");
+    }
+    let mut message = Message::of(text, oauth.token_path.as_ref());
+    if message.access_token.is_none() && message.refresh_token.is_none() {
+        return Err("there is no token in it");
+    }
+    let has_access_token = message.access_token.is_some();
+    message.access_token.get_or_insert_default();
+    let tokens = tokens(oauth, message, now)?;
+    let lifetime = match has_access_token {
+        true => tokens.lifetime,
+        // It has ended, so that the refresh token is used first.
+        false => Some(Duration::ZERO),
+    };
+    Ok(Tokens { lifetime, ..tokens })
 }
 
 /// Returns true if a token of this type is sent as a bearer token is (RFC 6749 section 7.1).

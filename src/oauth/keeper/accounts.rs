@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use jiff::Timestamp;
 
 use super::entry::{Client, Entry};
-use crate::config::{Account, Name};
+use crate::config::{Account, Grant, Name, OAuth};
 use crate::oauth::standing::{Reason, without_credential};
 use crate::oauth::{Error, login};
 
@@ -68,7 +68,35 @@ impl Accounts {
     /// # Errors
     /// If nobody signs in to the connection, or there are too many accounts.
     pub(super) fn admit(&self, account: &Account, now: Timestamp) -> Result<Arc<Entry>, Error> {
-        let client = self.signed_in_to(account)?;
+        self.enter(account, self.signed_in_to(account)?, now)
+    }
+
+    /// As [`admit`](Self::admit), where tokens that were obtained elsewhere are brought in.
+    ///
+    /// # Errors
+    /// If no refresh token keeps the connection alive, or there are too many accounts.
+    pub(super) fn admit_import(
+        &self,
+        account: &Account,
+        now: Timestamp,
+    ) -> Result<Arc<Entry>, Error> {
+        let client = self.client(account)?;
+        let lives_on_tokens = |oauth: &OAuth| !oauth.grant.is_unattended();
+        if !client.oauth().is_some_and(lives_on_tokens) {
+            return Err(login::Error::NothingToImport {
+                account: account.clone(),
+            }
+            .into());
+        }
+        self.enter(account, client, now)
+    }
+
+    fn enter(
+        &self,
+        account: &Account,
+        client: &Arc<Client>,
+        now: Timestamp,
+    ) -> Result<Arc<Entry>, Error> {
         let mut known = self.known_mut();
         if let Some(entry) = known.get(account) {
             return Ok(Arc::clone(entry));
@@ -120,15 +148,20 @@ impl Accounts {
 
     /// Returns the client through which `account` signs in.
     fn signed_in_to(&self, account: &Account) -> Result<&Arc<Client>, Error> {
+        let client = self.client(account)?;
+        let account = account.clone();
+        match client.oauth().map(|oauth| &oauth.grant) {
+            Some(grant) if grant.is_login() => Ok(client),
+            Some(Grant::RefreshToken) => Err(login::Error::OnlyImported { account }.into()),
+            Some(_) | None => Err(login::Error::NobodySignsIn { account }.into()),
+        }
+    }
+
+    fn client(&self, account: &Account) -> Result<&Arc<Client>, Error> {
         let client = self.clients.get(&account.connection);
-        let client = client.ok_or_else(|| Error::Unknown {
+        client.ok_or_else(|| Error::Unknown {
             connection: account.connection.clone(),
-        })?;
-        let signs_in = client.oauth().is_some_and(|oauth| oauth.grant.is_login());
-        let nobody = || login::Error::NobodySignsIn {
-            account: account.clone(),
-        };
-        signs_in.then_some(client).ok_or_else(|| nobody().into())
+        })
     }
 
     // No change to the map can break off half-way, so it is whole even after a panic.

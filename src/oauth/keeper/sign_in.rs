@@ -211,7 +211,7 @@ fn unidentified(entry: &Entry, source: IdTokenError) -> login::Error {
     }
 }
 
-fn done(account: Account, credential: &Credential) -> LoginDone {
+pub(super) fn done(account: Account, credential: &Credential) -> LoginDone {
     LoginDone {
         connection: account.connection,
         account: account.name,

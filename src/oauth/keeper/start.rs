@@ -227,7 +227,7 @@ async fn replay(
     if is_doubt {
         return Ok(Replayed::Doubt);
     }
-    if matches!(attempt.kind, Kind::Code | Kind::Device) {
+    if attempt.kind.is_login() {
         tracing::warn!(%connection, attempt = id, "a login was cut short; it must be begun again");
     }
     vault.close(attempt, Outcome::Lost, None, None, now).await?;

@@ -16,6 +16,30 @@ pub enum Error {
         /// Whose.
         account: Account,
     },
+    /// The connection lives on a refresh token that somebody brings in.
+    #[error(
+        "nobody signs in to connection `{account}`: a refresh token obtained elsewhere is brought in"
+    )]
+    OnlyImported {
+        /// Whose.
+        account: Account,
+    },
+    /// The connection needs no tokens from outside.
+    #[error(
+        "connection `{account}` takes no tokens from outside: its configuration alone gives access"
+    )]
+    NothingToImport {
+        /// Whose.
+        account: Account,
+    },
+    /// What was brought in holds no tokens that can be used.
+    #[error("what was brought in for connection `{account}` cannot be used: {why}")]
+    Unimportable {
+        /// Whose.
+        account: Account,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// Nobody says where a person signs in.
     #[error(
         "neither the configuration nor the authorization server say where somebody signs in to connection `{account}`"
@@ -178,6 +202,9 @@ impl Error {
             | Self::CodeRefused { .. }
             | Self::Lost { .. } => Remedy::Login,
             Self::NobodySignsIn { .. }
+            | Self::OnlyImported { .. }
+            | Self::NothingToImport { .. }
+            | Self::Unimportable { .. }
             | Self::NoEndpoint { .. }
             | Self::RequestRefused { .. }
             | Self::ClientRejected { .. }
@@ -250,7 +277,16 @@ impl Error {
             Self::NotSent { .. } => {
                 Some("paste the same URL again; the code was not used".to_owned())
             }
+            Self::OnlyImported { account } => Some(format!(
+                "type `tidegate login {} --import < FILE`",
+                account.words()
+            )),
+            Self::Unimportable { .. } => Some(
+                "it is a token endpoint's answer as JSON, or {\"refresh_token\": \"…\"} alone"
+                    .to_owned(),
+            ),
             Self::NobodySignsIn { .. }
+            | Self::NothingToImport { .. }
             | Self::NotPending
             | Self::Stranded { .. }
             | Self::Seal(_)

@@ -25,6 +25,8 @@ pub(in crate::oauth) enum Kind {
     Code,
     /// A device code.
     Device,
+    /// Nothing: tokens that were obtained elsewhere are brought in.
+    Import,
     /// Nothing: it may be repeated at will.
     ClientCredentials,
     /// Nothing: a password works again.
@@ -41,6 +43,7 @@ impl Kind {
             Self::Refresh => "refresh",
             Self::Code => "code",
             Self::Device => "device",
+            Self::Import => "import",
             Self::ClientCredentials => "client_credentials",
             Self::Password => "password",
             Self::JwtBearer => "jwt_bearer",
@@ -53,6 +56,7 @@ impl Kind {
             Self::Refresh,
             Self::Code,
             Self::Device,
+            Self::Import,
             Self::ClientCredentials,
             Self::Password,
             Self::JwtBearer,
@@ -66,8 +70,17 @@ impl Kind {
     pub(in crate::oauth) fn is_single_use(self) -> bool {
         match self {
             Self::Refresh | Self::Code | Self::Device => true,
-            Self::ClientCredentials | Self::Password | Self::JwtBearer | Self::Session => false,
+            Self::Import
+            | Self::ClientCredentials
+            | Self::Password
+            | Self::JwtBearer
+            | Self::Session => false,
         }
+    }
+
+    /// Returns true if it begins a new life of the account, whatever was there before.
+    pub(in crate::oauth) fn is_login(self) -> bool {
+        matches!(self, Self::Code | Self::Device | Self::Import)
     }
 }
 
@@ -367,7 +380,7 @@ impl Keys {
                 self.new_data_key(tx, holder, generation, intent.at)?
             }
             (Some((_, id)), Kind::Refresh) => self.data_key(tx, holder, id)?,
-            (Some((_, id)), kind) if !kind.is_single_use() => {
+            (Some((_, id)), kind) if !kind.is_login() => {
                 match self.data_key(tx, holder, id) {
                     // What cannot be opened is replaced: nothing is lost with it.
                     Err(Error::Unreadable { .. }) => {

@@ -18,6 +18,10 @@ use crate::store::Tx;
 /// Two instants this close say the same: servers count lives in whole seconds, and answer late.
 const SAME_MOMENT: Duration = Duration::from_secs(60);
 
+/// How long ago an access token is taken to have been issued that was brought in after its end: long
+/// enough for any server to accept a refresh, and too short for the refresh token to seem idle.
+const BEFORE_IMPORT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A credential in use.
 #[derive(Debug, Clone)]
 pub(in crate::oauth) struct Credential {
@@ -153,12 +157,16 @@ impl Keys {
             Some(row) => row.signed_in_at()?,
             None => attempt.tried_at,
         };
+        let issued_at = match (attempt.kind, tokens.lifetime) {
+            (Kind::Import, Some(Duration::ZERO)) => clock::before(attempt.tried_at, BEFORE_IMPORT),
+            _ => attempt.tried_at,
+        };
         let credential = Credential {
             generation: attempt.generation + 1,
             access_token: tokens.access_token,
             has_refresh_token: refresh_token.is_some(),
-            issued_at: attempt.tried_at,
-            expires_at: tokens.lifetime.map(ends),
+            issued_at,
+            expires_at: tokens.lifetime.map(|life| clock::after(issued_at, life)),
             refresh_expires_at: refresh_ends,
             rotates: before.as_ref().is_some_and(|row| row.rotates || has_new),
             refreshed: has_refreshed,
