@@ -170,7 +170,7 @@ fn status_in_json_has_a_shape_that_programs_can_rely_on() {
     bookmark bytes deleted ended_at error flow hint inserted outcome pages records remedy requests resumes_at run slot_at started_at trigger unchanged updated
     ");
     assert_snapshot!(keys(&status["connections"][0]), @r"
-    connection detail expires_at generation hint next_at next_refresh_at reason refresh_expires_at scope since state well
+    connection detail expires_at generation hint login_ends_at next_at next_refresh_at notices person reason refresh_expires_at scope since state well
     ");
     assert_eq!(status["well"], true);
     assert_eq!(status["as_of"], "2026-01-05T08:00:00Z");

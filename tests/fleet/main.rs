@@ -6,7 +6,8 @@
 
 #![allow(
     clippy::unwrap_used,
-    reason = "a test that cannot go on has failed, and its backtrace says where"
+    clippy::print_stdout,
+    reason = "a test that cannot go on has failed, and its backtrace says where; its figures are what it is for"
 )]
 
 #[path = "../support/mod.rs"]

@@ -177,7 +177,8 @@ fn what_nobody_vouches_for_signs_nobody_in() {
         key: new_key(),
         ..Atlas::new()
     };
-    let wrong: [(&str, &dyn Fn(&str) -> String); 4] = [
+    type Claims<'a> = &'a dyn Fn(&str) -> String;
+    let wrong: [(&str, Claims<'_>); 4] = [
         ("its nonce differs", &|_| atlas.as_jane("another")),
         ("issued to another client", &|nonce| {
             atlas.id_token("jane", value!({ "nonce": nonce, "aud": "other" }))

@@ -171,6 +171,8 @@ fn no_refresh_token_is_spent_while_its_answer_would_have_no_room() {
         return;
     };
     exact.house.clock().advance(BREAK).unwrap();
+    // A reserve of an earlier answer would do; a house that has none must make one.
+    fs::remove_dir_all(exact.house.path("tidegate-state/reserve")).unwrap();
     disk.fill();
     // For the journal, but not for what a token endpoint may answer.
     disk.leave(128 << 10);

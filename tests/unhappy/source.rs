@@ -150,8 +150,8 @@ fn a_token_that_never_changes_and_is_refused_is_told_so() {
     --- stdout
     order: failed after TIME, 0 records: 0 inserted, 0 updated, 0 unchanged
     --- stderr
-    error: flow `order`: the source refuses the token of connection `shop`
-    hint: check `token` of connection `shop`
+    error: flow `order`: the source refuses the credential of connection `shop`
+    hint: check `token` or `basic` of connection `shop`
     ");
 }
 
