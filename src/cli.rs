@@ -14,6 +14,7 @@ mod demo;
 mod failed;
 mod hardening;
 mod input;
+mod keypair;
 mod login;
 mod owner;
 mod print;
@@ -38,7 +39,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
-use self::args::{Args, Command, ProvidersCommand, VaultCommand};
+use self::args::{Args, Command, ConnectionsCommand, ProvidersCommand, VaultCommand};
 use self::failed::Failed;
 use crate::clock;
 use crate::config::{self, Config};
@@ -159,7 +160,24 @@ async fn answer(args: Args, output: Output) -> Result<Exit, Failed> {
             let who = login::Who::parse(connection, account)?;
             login::logout(&load(path)?, &who, output, &clock).await
         }
-        Command::Connections => connections::connections(&load(path)?, output, &clock).await,
+        Command::Connections { command: None } => {
+            connections::connections(&load(path)?, output, &clock).await
+        }
+        Command::Connections {
+            command:
+                Some(ConnectionsCommand::Keypair {
+                    connection,
+                    algorithm,
+                    force,
+                }),
+        } => {
+            let wanted = keypair::Wanted {
+                connection,
+                algorithm,
+                force,
+            };
+            keypair::keypair(&load(path)?, &wanted, output, &clock).await
+        }
         Command::Providers { command: None } => Ok(providers::list(output)),
         Command::Providers {
             command: Some(ProvidersCommand::Show { provider }),

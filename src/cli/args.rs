@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::builder::PossibleValue;
+use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::Name;
+use crate::config::{Name, SigningAlgorithm};
 use crate::seal::KeyId;
 
 /// The words of one call.
@@ -100,7 +101,10 @@ pub(super) enum Command {
         account: Option<String>,
     },
     /// Show each connection and how its tokens are
-    Connections,
+    Connections {
+        #[command(subcommand)]
+        command: Option<ConnectionsCommand>,
+    },
     /// Show the providers that need no looking up
     Providers {
         #[command(subcommand)]
@@ -153,6 +157,33 @@ pub(super) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// What can be done for connections.
+#[derive(Debug, Subcommand)]
+pub(super) enum ConnectionsCommand {
+    /// Make the key by which a connection signs: seal it, and print its public half
+    Keypair {
+        /// The connection; the key is sealed as `NAME-key`
+        #[arg(value_name = "NAME", value_parser = Name::parse)]
+        connection: Name,
+        /// How it signs [default: what the connection says, else RS256]
+        #[arg(long, value_enum)]
+        algorithm: Option<SigningAlgorithm>,
+        /// Replace a key that is there
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+impl ValueEnum for SigningAlgorithm {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Rs256, Self::Es256, Self::EdDsa]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
 }
 
 /// What can be asked about providers.

@@ -5,6 +5,7 @@
 //! provider a connection is for.
 
 mod fill;
+mod registration;
 mod written;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
+
+pub use registration::Registration;
 
 use super::reader::nearest;
 
@@ -42,6 +45,9 @@ pub struct Provider {
     /// What a connection may or must say besides, and what it means.
     #[serde(default)]
     pub variables: BTreeMap<String, Variable>,
+    /// How a client that signs is registered, where a body can be sent for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
     /// The values, by the keys of a connection; text may hold `{variable}`.
     pub connection: Map<String, Value>,
     /// Reasons, by key.

@@ -14,5 +14,6 @@ mod support;
 mod backup;
 mod files;
 mod import;
+mod keypair;
 mod keys;
 mod secrets;
