@@ -156,9 +156,10 @@ async fn answer(args: Args, output: Output) -> Result<Exit, Failed> {
         Command::Logout {
             connection,
             account,
+            offline,
         } => {
             let who = login::Who::parse(connection, account)?;
-            login::logout(&load(path)?, &who, output, &clock).await
+            login::logout(&load(path)?, &who, offline, output, &clock).await
         }
         Command::Connections { command: None } => {
             connections::connections(&load(path)?, output, &clock).await

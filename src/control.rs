@@ -27,7 +27,7 @@ use crate::config::{Account, Connection, LONGEST_SECRET, Name};
 use crate::daemon::House;
 use crate::oauth::id_token::Person;
 use crate::oauth::login::Whom;
-use crate::oauth::{DeviceStart, LONGEST_IMPORT, LoginStart};
+use crate::oauth::{DeviceStart, LONGEST_IMPORT, LoginStart, Revocation, SignedOut};
 use crate::remedy::Remedy;
 use crate::run::{Event, Handle};
 use crate::secret::Secret;
@@ -57,6 +57,9 @@ pub struct WhichAccount {
     /// The account; without it the one without a name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// True if the server is not told when somebody signs out.
+    #[serde(default)]
+    pub offline: bool,
     /// True if another person may sign in than before.
     #[serde(default)]
     pub another_person: bool,
@@ -356,12 +359,13 @@ async fn logout(
     State(house): State<House>,
     Path(name): Path<String>,
     Query(which): Query<WhichAccount>,
-) -> Result<StatusCode, Failure> {
-    house
-        .keeper
-        .logout(&account(&house, &name, &which)?)
-        .await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Result<Json<SignedOut>, Failure> {
+    let account = account(&house, &name, &which)?;
+    let revocation = match which.offline {
+        true => Revocation::Offline,
+        false => Revocation::AtServer,
+    };
+    Ok(Json(house.keeper.logout(&account, revocation).await?))
 }
 
 /// Returns the account that is meant, whether or not anybody has signed in to it.

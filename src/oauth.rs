@@ -17,6 +17,7 @@ mod outlook;
 mod points;
 mod quota;
 mod rescue;
+mod revocation;
 mod secrets;
 mod session;
 mod settle;
@@ -30,9 +31,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub use error::Error;
-pub use keeper::Keeper;
+pub use keeper::{Keeper, Revocation};
 pub use login::device::DeviceStart;
 pub use login::{LoginDone, LoginStart};
+pub use revocation::{Remaining, SignedOut, TokenKind};
 pub use standing::{Reason, State};
 
 use crate::config::Name;

@@ -32,7 +32,7 @@ fn help_fits_a_screen_and_ends_with_examples() {
     Commands:
       check        Check the configuration, without any network
       login        Sign in on a connection
-      logout       Forget the tokens of a connection
+      logout       Have the tokens of a connection revoked, and forget them
       connections  Show each connection and how its tokens are
       providers    Show the providers that need no looking up
       status       Show whether all is well

@@ -92,13 +92,16 @@ pub(super) enum Command {
         #[arg(long, conflicts_with_all = ["no_browser", "another_person"])]
         import: bool,
     },
-    /// Forget the tokens of a connection
+    /// Have the tokens of a connection revoked, and forget them
     Logout {
         /// The connection
         connection: String,
         /// Which of several accounts
         #[arg(long, value_name = "NAME")]
         account: Option<String>,
+        /// Forget them here only, and tell what stays valid at the provider
+        #[arg(long)]
+        offline: bool,
     },
     /// Show each connection and how its tokens are
     Connections {

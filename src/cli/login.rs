@@ -14,6 +14,7 @@ use super::{Exit, Failed, Output, print};
 use crate::clock::SharedClock;
 use crate::config::{self, Config, Name};
 use crate::control::{LoginBegun, LoginDone, WhichAccount};
+use crate::oauth::SignedOut;
 use crate::remedy::Remedy;
 
 /// Whose tokens a command is about, as words of the command line.
@@ -109,6 +110,7 @@ async fn sign_in(owner: &Owner, who: &Who, how: &How) -> Result<LoginDone, Faile
     let which = WhichAccount {
         account: who.account.clone(),
         another_person: how.another_person,
+        ..WhichAccount::default()
     };
     let begun = owner.client.begin_login(&who.connection, &which).await?;
     for notice in begun.notices() {
@@ -127,6 +129,7 @@ async fn sign_in(owner: &Owner, who: &Who, how: &How) -> Result<LoginDone, Faile
 pub(super) async fn logout(
     config: &Arc<Config>,
     who: &Who,
+    offline: bool,
     output: Output,
     clock: &SharedClock,
 ) -> Result<Exit, Failed> {
@@ -135,19 +138,40 @@ pub(super) async fn logout(
         connection: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         account: Option<&'a str>,
+        #[serde(flatten)]
+        tokens: &'a SignedOut,
     }
     known(config, &who.connection)?;
     let owner = Owner::reach(config, "logout", clock).await?;
-    let done = owner.client.logout(&who.connection, who.account()).await;
+    let which = WhichAccount {
+        account: who.account().map(str::to_owned),
+        offline,
+        ..WhichAccount::default()
+    };
+    let done = owner.client.logout(&who.connection, &which).await;
     owner.leave().await;
-    done?;
+    let done = done?;
     if output.json {
         print::json(&LoggedOut {
             connection: &who.connection,
             account: who.account(),
+            tokens: &done,
         });
-    } else {
-        print::line(&format!("the tokens of `{who}` are erased here"));
+        return Ok(Exit::Done);
+    }
+    print::line(
+        &match (done.revoked.as_slice(), done.remaining.is_empty()) {
+            ([], _) => format!("the tokens of `{who}` are erased here"),
+            (_, true) => {
+                format!("the tokens of `{who}` are revoked at the server, and erased here")
+            }
+            ([token, ..], false) => format!(
+                "the {token} of `{who}` is revoked at the server, and its tokens are erased here"
+            ),
+        },
+    );
+    for remaining in &done.remaining {
+        print::talk(&format!("warning: {remaining}"));
     }
     Ok(Exit::Done)
 }

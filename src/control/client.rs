@@ -9,6 +9,7 @@ use url::form_urlencoded;
 
 use super::{Failure, LoginAnswer, LoginBegun, LoginDone, RunRequest, WhichAccount};
 use crate::config::Name;
+use crate::oauth::SignedOut;
 use crate::oauth::vault::{Rewrapped, Verified};
 use crate::run::Event;
 use crate::seal::KeyId;
@@ -18,6 +19,9 @@ use crate::status;
 /// How long the owner may take to answer a short question. A login waits for a token endpoint,
 /// which is given 90 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long signing out may take: an exchange under way, the search for the server, and the half
+/// minute in which it is asked.
+const LOGOUT_TIMEOUT: Duration = Duration::from_secs(180);
 /// How long a login on another device may take: longer than any code lives.
 const ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(40 * 60);
 /// How long the upkeep of the vault may take: a durable write per record, for 10,000 accounts on a
@@ -124,12 +128,7 @@ impl Client {
         which: &WhichAccount,
     ) -> Result<LoginBegun, Problem> {
         let path = format!("connections/{connection}/login");
-        let mut address = url_for(&path, which.account.as_deref());
-        if which.another_person {
-            let joint = if address.contains('?') { '&' } else { '?' };
-            address = format!("{address}{joint}another_person=true");
-        }
-        let request = self.http.post(address);
+        let request = self.http.post(url_for(&path, which));
         let request = request.timeout(ANSWER_TIMEOUT);
         read(self.send(request).await?).await
     }
@@ -164,19 +163,28 @@ impl Client {
         brought: &Secret,
     ) -> Result<LoginDone, Problem> {
         let path = format!("connections/{connection}/import");
-        let request = self.http.post(url_for(&path, account));
+        let which = WhichAccount {
+            account: account.map(str::to_owned),
+            ..WhichAccount::default()
+        };
+        let request = self.http.post(url_for(&path, &which));
         let request = request.body(brought.expose_secret().as_bytes().to_vec());
         read(self.send(request.timeout(ANSWER_TIMEOUT)).await?).await
     }
 
-    /// Forgets the tokens of `connection`, of `account` if it has a name.
+    /// Has the server revoke the tokens of `connection`, of the account that `which` says, and
+    /// forgets them.
     ///
     /// # Errors
     /// If the owner refuses.
-    pub async fn logout(&self, connection: &str, account: Option<&str>) -> Result<(), Problem> {
+    pub async fn logout(
+        &self,
+        connection: &str,
+        which: &WhichAccount,
+    ) -> Result<SignedOut, Problem> {
         let path = format!("connections/{connection}/logout");
-        let request = self.http.post(url_for(&path, account));
-        self.send(request.timeout(ANSWER_TIMEOUT)).await.map(drop)
+        let request = self.http.post(url_for(&path, which));
+        read(self.send(request.timeout(LOGOUT_TIMEOUT)).await?).await
     }
 
     /// Seals `secret` under `name`.
@@ -266,17 +274,20 @@ fn url(path: &str) -> String {
     format!("http://tidegate/v1/{path}")
 }
 
-/// Adds which account is meant to the URL of `path`.
-fn url_for(path: &str, account: Option<&str>) -> String {
-    let mut url = url(path);
-    if let Some(account) = account {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("account", account)
-            .finish();
-        url.push('?');
-        url.push_str(&query);
+/// Adds which account is meant, and how, to the URL of `path`.
+fn url_for(path: &str, which: &WhichAccount) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if let Some(account) = &which.account {
+        query.append_pair("account", account);
     }
-    url
+    let said = [
+        ("another_person", which.another_person),
+        ("offline", which.offline),
+    ];
+    for (name, _) in said.into_iter().filter(|(_, is_so)| *is_so) {
+        query.append_pair(name, "true");
+    }
+    format!("{}?{}", url(path), query.finish())
 }
 
 fn json(request: reqwest::RequestBuilder, body: &impl Serialize) -> reqwest::RequestBuilder {

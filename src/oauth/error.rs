@@ -139,6 +139,15 @@ pub enum Error {
         /// Whose.
         account: Account,
     },
+    /// Signing out has begun, and did not end.
+    #[error(
+        "signing out of connection `{account}` was cut short; nobody gets its tokens any more, and \
+         the next start of tidegate finishes it"
+    )]
+    SigningOut {
+        /// Whose.
+        account: Account,
+    },
     /// Nobody says where the authorization server answers.
     #[error("could not find out where the authorization server of connection `{account}` answers")]
     Discovery {
@@ -166,7 +175,10 @@ impl Error {
                 ..
             } => Remedy::EditConfig,
             Self::NeedsLogin { .. } | Self::NeedsAttention { .. } => Remedy::Login,
-            Self::Waiting { .. } | Self::Slow { .. } | Self::Stopping { .. } => Remedy::Wait,
+            Self::Waiting { .. }
+            | Self::Slow { .. }
+            | Self::Stopping { .. }
+            | Self::SigningOut { .. } => Remedy::Wait,
             Self::Unknown { .. }
             | Self::NoSuchAccount { .. }
             | Self::TooManyAccounts { .. }
@@ -230,7 +242,8 @@ impl Error {
             | Self::NoSuchAccount { .. }
             | Self::Waiting { .. }
             | Self::Slow { .. }
-            | Self::Stopping { .. } => None,
+            | Self::Stopping { .. }
+            | Self::SigningOut { .. } => None,
         }
     }
 
@@ -293,6 +306,7 @@ fn why_login(reason: Reason) -> &'static str {
         Reason::NeverSignedIn => "nobody has signed in yet",
         Reason::NothingImported => "no refresh token was brought in yet",
         Reason::LoggedOut => "somebody signed out",
+        Reason::LoggingOut => "somebody is signing out",
         Reason::NoRefreshToken => {
             "its access token has ended, and the server gave no refresh token"
         }

@@ -52,6 +52,8 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use sign_out::Revocation;
+
 use accounts::Accounts;
 use entry::Entry;
 use metadata::Known;
@@ -106,8 +108,8 @@ struct Inner {
 }
 
 impl Keeper {
-    /// Opens the vault with `keys`, commits answers that a crash left on disk, and finds out which
-    /// refresh tokens may be spent.
+    /// Opens the vault with `keys`, commits answers that a crash left on disk, finds out which refresh
+    /// tokens may be spent, and begins to finish what was cut short of signing out.
     ///
     /// Call [`drain`](Self::drain) before the process ends.
     ///
@@ -121,7 +123,9 @@ impl Keeper {
         http: http::Client,
         clock: SharedClock,
     ) -> Result<Self, Error> {
-        start::open(state_dir, store, keys, connections, http, clock).await
+        let keeper = start::open(state_dir, store, keys, connections, http, clock).await?;
+        keeper.finish_logouts();
+        Ok(keeper)
     }
 
     /// Returns an access token that may be sent now, or `None` if the connection needs none.
@@ -160,7 +164,9 @@ impl Keeper {
     #[must_use]
     pub fn accounts(&self, connection: &Name) -> Vec<Account> {
         let all = self.inner.accounts.of(connection);
-        let present = all.iter().filter(|entry| !entry.is_absent());
+        let present = all
+            .iter()
+            .filter(|entry| !entry.is_absent() && !entry.is_leaving());
         let accounts: Vec<Account> = present.map(|entry| entry.account.clone()).collect();
         match accounts.is_empty() {
             true => vec![Account::of(connection)],

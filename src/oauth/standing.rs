@@ -64,6 +64,8 @@ words! {
         NothingImported = "nothing_imported",
         /// Somebody signed out.
         LoggedOut = "logged_out",
+        /// Somebody is signing out: the server is being told.
+        LoggingOut = "logging_out",
         /// The server gave no refresh token, and the access token has ended.
         NoRefreshToken = "no_refresh_token",
         /// The server refused the refresh token.
@@ -203,6 +205,11 @@ impl Standing {
     /// Returns true if nobody ever signed in, or whoever did has signed out.
     pub(super) fn is_absent(&self) -> bool {
         is_absent(self.reason)
+    }
+
+    /// Returns true while somebody signs out.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.reason == Some(Reason::LoggingOut)
     }
 
     /// A person must sign in.

@@ -259,11 +259,24 @@ impl Vault {
                 let account = &attempt.account;
                 attempts::close_committed(tx, &attempt, at)?;
                 let before = states::read(tx, account)?;
-                let standing = before.map_or_else(|| Standing::ok(at), |before| before.renewed(at));
+                let standing = match before {
+                    // Tokens that a kill left on disk do not call back whoever signs out.
+                    Some(before) if before.is_leaving() && !attempt.kind.is_login() => before,
+                    Some(before) => before.renewed(at),
+                    None => Standing::ok(at),
+                };
                 states::write(tx, account, &standing)?;
                 data_keys::drop_unused(tx, account)?;
                 Ok(credential)
             })
+            .await
+    }
+
+    /// Writes down that somebody signs out of `account`; the tokens are still there to be revoked.
+    pub(super) async fn leave(&self, account: &Account, leaving: Standing) -> Result<(), Error> {
+        let account = account.clone();
+        self.store
+            .write(move |tx| states::write(tx, &account, &leaving))
             .await
     }
 

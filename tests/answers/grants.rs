@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use tidegate::oauth::Revocation;
 use tidegate::remedy::Remedy;
 
 use crate::house::{CLIENT, House, LOGIN, NAME, error, said, shown, tokens};
@@ -114,7 +115,7 @@ async fn a_refused_password_is_tried_once_and_another_at_once() {
     house.token().await.unwrap_err();
     house
         .keeper
-        .logout(&crate::house::account(NAME))
+        .logout(&crate::house::account(NAME), Revocation::AtServer)
         .await
         .unwrap();
     house.restart().await;

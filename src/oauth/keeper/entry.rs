@@ -131,6 +131,19 @@ impl Entry {
         live.credential.is_none() && live.standing.is_absent()
     }
 
+    /// Returns true while somebody signs out.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.live().standing.is_leaving()
+    }
+
+    /// Lets nobody use what was there.
+    pub(super) fn empty(&self, standing: Standing) {
+        let mut live = self.live();
+        live.credential = None;
+        live.doubt = None;
+        live.standing = standing;
+    }
+
     /// Lets everybody use a credential that the vault has.
     pub(super) fn renew(&self, credential: Credential, at: Timestamp) {
         let mut live = self.live();

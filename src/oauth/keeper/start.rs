@@ -129,7 +129,9 @@ async fn entry(
         Ok(live) => entry.live = Mutex::new(live),
         Err(error @ vault::Error::Unreadable { .. }) => {
             tracing::error!(connection = %account, %error, "a sealed credential cannot be opened");
-            entry.live().standing = unreadable(&error, now);
+            let known = vault.standing(account).await?;
+            let leaving = known.filter(Standing::is_leaving);
+            entry.live().standing = leaving.unwrap_or_else(|| unreadable(&error, now));
         }
         Err(error) => return Err(error.into()),
     }
@@ -158,6 +160,9 @@ pub(super) async fn recovered(
         }
     }
     let known = vault.standing(account).await?;
+    if let Some(leaving) = known.as_ref().filter(|known| known.is_leaving()) {
+        return Ok(Live::new(leaving.clone()));
+    }
     // Where nobody signs in, signing out forgets what was there and forbids nothing.
     let known =
         known.filter(|known| !oauth.grant.is_unattended() || known.state != State::NeedsLogin);

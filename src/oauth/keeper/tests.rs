@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Keeper;
+use super::{Keeper, Revocation};
 use crate::clock::SimClock;
 use crate::config::{
     Account, Auth, Connection, ErrorRule, Grant, Meaning, Name, OAuth, Placement, RefreshPolicy,

@@ -89,7 +89,10 @@ async fn signing_out_forgets_and_nobody_signed_in_is_said_so() {
         "connection `exact` needs a login: nobody has signed in yet"
     );
     sign_in(&keeper).await.unwrap();
-    keeper.logout(&account()).await.unwrap();
+    keeper
+        .logout(&account(), Revocation::AtServer)
+        .await
+        .unwrap();
     for keeper in [keeper, house.open().await] {
         let out = token(&keeper).await.unwrap_err();
         assert!(
@@ -159,13 +162,16 @@ async fn accounts_come_with_their_first_login_and_go_when_they_sign_out() {
         assert_eq!(second.expose_secret(), "CANARY-a2");
     }
 
-    keeper.logout(&berlin).await.unwrap();
+    keeper.logout(&berlin, Revocation::AtServer).await.unwrap();
     for keeper in [&keeper, &house.open().await] {
         assert_eq!(keeper.accounts(&name()), std::slice::from_ref(&paris));
         assert_eq!(shown(keeper), ["paris"]);
         assert!(keeper.authorization(&paris).await.is_ok());
     }
-    let gone = keeper.logout(&berlin).await.unwrap_err();
+    let gone = keeper
+        .logout(&berlin, Revocation::AtServer)
+        .await
+        .unwrap_err();
     assert_eq!(
         gone.to_string(),
         "connection `exact`: there is no account `berlin`; there are: `paris`"
