@@ -88,6 +88,9 @@ fn every_command_explains_itself() {
                             /etc/tidegate/tidegate.toml] [env: TIDEGATE_CONFIG]
           --json            Answer in JSON
           --no-browser      Print the address instead of opening a browser
+          --another-person  Let another person sign in than before
+          --import          Take tokens obtained elsewhere from the standard input: a token answer as
+                            JSON, or {"refresh_token": "…"}
       -h, --help            Print help
 
     Who signs in where is said by the connection:
