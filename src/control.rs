@@ -34,6 +34,7 @@ use crate::secret::Secret;
 use crate::{oauth, run, status};
 
 pub use client::{Client, Problem};
+pub use vault::Adopted;
 
 /// The most bytes of a request's body: the longest secret.
 const BODY_LIMIT: usize = LONGEST_SECRET;

@@ -362,6 +362,18 @@ fn remembered(
 }
 
 /// Reads the keys of the vault; `None` if there is none and nothing needs one.
+/// Makes the vault this machine's, where nobody owns the state directory.
+///
+/// # Errors
+/// If somebody does, the key is missing or wrong, or the vault cannot be read.
+pub fn adopt_machine(config: &Config) -> Result<(), Error> {
+    make_state_dir(config)?;
+    let _ownership = lock::own(&config.state_dir, "vault adopt")?;
+    let keys = keyring(config)?;
+    let adopted = oauth::vault::adopt_machine(&config.vault(), keys);
+    Ok(adopted.map_err(oauth::Error::from)?)
+}
+
 fn keyring(config: &Config) -> Result<Option<Keyring>, config::KeyError> {
     let read = |source: &KeySource| {
         config::read_key(source).map(|key| RootKey::new(&key).read_from(source))

@@ -83,6 +83,9 @@ impl From<Health> for ConnectionStatus {
         let login = || format!("tidegate login {}", account.words());
         let (is_well, hint) = match health.state {
             State::Ok | State::Refreshing | State::BackingOff => (true, None),
+            State::InDoubt if health.reason == Some(Reason::Restored) => {
+                (false, Some(Reason::Restored.mend(&account)))
+            }
             State::InDoubt => (
                 true,
                 Some("nothing to do yet; it is being settled".to_owned()),

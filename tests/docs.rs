@@ -23,8 +23,9 @@ const DOCUMENTS: [&str; 5] = [
     "tests/servers/README.md",
 ];
 /// Variables that only tests and the build know.
-const NOT_FOR_PEOPLE: [&str; 3] = [
+const NOT_FOR_PEOPLE: [&str; 4] = [
     "TIDEGATE_TEST_CLOCK",
+    "TIDEGATE_TEST_MACHINE_ID",
     "TIDEGATE_TEST_STOP_AT",
     "TIDEGATE_VERSION",
 ];

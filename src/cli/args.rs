@@ -241,6 +241,8 @@ pub(super) enum VaultCommand {
         /// The key, as `vault status` shows it
         key: KeyId,
     },
+    /// After a restore or a move: this copy is the only one in use, and may refresh again
+    Adopt,
     /// After a leak: seal everything anew, and leave nothing of the old on disk
     Reseal,
 }

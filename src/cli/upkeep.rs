@@ -9,10 +9,10 @@ use super::owner::Owner;
 use super::{Exit, Failed, Output, print, vault};
 use crate::clock::SharedClock;
 use crate::config::{self, Config, KeySource};
-use crate::control::{Client, Problem};
+use crate::control::{Adopted, Client, Problem};
 use crate::oauth::vault::{Rewrapped, Survey, Verified};
 use crate::seal::{KeyId, RootKey};
-use crate::{oauth, seal};
+use crate::{daemon, lock, oauth, seal};
 
 pub(super) async fn upkeep(
     config: &Arc<Config>,
@@ -39,6 +39,17 @@ pub(super) async fn upkeep(
             let dropped = async |owner: &Client| owner.drop_key(key).await;
             ask(config, "vault drop", clock, dropped).await?;
             Ok(gone(key, output))
+        }
+        VaultCommand::Adopt => {
+            match daemon::adopt_machine(config) {
+                // Whoever owns it has started on this machine.
+                Ok(()) | Err(daemon::Error::Lock(lock::Error::Taken { .. })) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let done = ask(config, "vault adopt", clock, async |owner| {
+                owner.adopt().await
+            });
+            Ok(adopted(done.await?, output))
         }
         VaultCommand::Reseal => {
             let done = ask(config, "vault reseal", clock, async |owner| {
@@ -70,6 +81,18 @@ fn rewrapped(done: &Rewrapped, output: Output) -> Exit {
         unreadable(&done.unreadable);
     }
     exit(&done.unreadable)
+}
+
+fn adopted(done: Adopted, output: Output) -> Exit {
+    if output.json {
+        print::json(&done);
+    } else {
+        let accounts = print::many(done.accounts, "account");
+        print::line(&format!(
+            "this vault is the one in use; {accounts} may refresh again"
+        ));
+    }
+    Exit::Done
 }
 
 fn resealed(done: &Rewrapped, output: Output) -> Exit {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
-use super::{Failure, LoginAnswer, LoginBegun, LoginDone, RunRequest, WhichAccount};
+use super::{Adopted, Failure, LoginAnswer, LoginBegun, LoginDone, RunRequest, WhichAccount};
 use crate::config::Name;
 use crate::oauth::SignedOut;
 use crate::oauth::vault::{Rewrapped, Verified};
@@ -222,6 +222,14 @@ impl Client {
     /// If the owner refuses.
     pub async fn reseal(&self) -> Result<Rewrapped, Problem> {
         read(self.send(self.upkeep("reseal")).await?).await
+    }
+
+    /// Takes the vault for the only copy in use.
+    ///
+    /// # Errors
+    /// If the owner refuses.
+    pub async fn adopt(&self) -> Result<Adopted, Problem> {
+        read(self.send(self.upkeep("adopt")).await?).await
     }
 
     /// Opens every record of the vault.

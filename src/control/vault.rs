@@ -21,12 +21,20 @@ pub(super) struct Removal {
     pub(super) force: bool,
 }
 
+/// What an adoption did.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Adopted {
+    /// How many accounts may refresh again.
+    pub accounts: u64,
+}
+
 pub(super) fn routes() -> Router<House> {
     Router::new()
         .route("/v1/secrets/{name}", put(set_secret).delete(remove_secret))
         .route("/v1/vault/rewrap", post(rewrap))
         .route("/v1/vault/reseal", post(reseal))
         .route("/v1/vault/verify", post(verify))
+        .route("/v1/vault/adopt", post(adopt))
         .route("/v1/vault/keys/{key}", delete(drop_key))
 }
 
@@ -40,6 +48,11 @@ async fn reseal(State(house): State<House>) -> Result<Json<Rewrapped>, Failure> 
 
 async fn verify(State(house): State<House>) -> Result<Json<Verified>, Failure> {
     Ok(Json(house.keeper.verify().await?))
+}
+
+async fn adopt(State(house): State<House>) -> Result<Json<Adopted>, Failure> {
+    let accounts = house.keeper.adopt().await?;
+    Ok(Json(Adopted { accounts }))
 }
 
 async fn drop_key(

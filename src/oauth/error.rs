@@ -317,6 +317,9 @@ fn why_login(reason: Reason) -> &'static str {
         Reason::RotationAnswerLost => {
             "the answer that brought its next refresh token was lost, and the old one was refused"
         }
+        Reason::Restored => {
+            "its vault is an older copy, whose refresh token may have been spent since"
+        }
         Reason::NeverWorked => "its refresh token was refused at its first use",
         _ => "its refresh token was refused",
     }

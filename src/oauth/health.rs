@@ -58,7 +58,9 @@ fn seen(view: &View<'_>, is_flying: bool) -> (State, Option<Reason>) {
             (State::NeedsLogin, Some(Reason::NoRefreshToken))
         }
         // It must not be asked again, and what it had has ended.
-        State::InDoubt if is_over => (State::NeedsLogin, standing.reason),
+        State::InDoubt if is_over && standing.reason != Some(Reason::Restored) => {
+            (State::NeedsLogin, standing.reason)
+        }
         state => (state, standing.reason),
     }
 }

@@ -77,6 +77,9 @@ words! {
         RotationAnswerLost = "rotation_answer_lost",
         /// An answer was lost, or the program ended before it came.
         AnswerLost = "answer_lost",
+        /// The vault is an older copy of itself, brought back: the refresh token may have been spent
+        /// since the copy was made.
+        Restored = "restored",
         /// The server could not be reached.
         Unreachable = "unreachable",
         /// The server said that it is too early.
@@ -113,7 +116,7 @@ words! {
 impl Reason {
     /// Returns true if it says that the refresh token is refused, or may be spent.
     pub(super) fn is_about_refresh_token(self) -> bool {
-        matches!(self, Self::Refused | Self::AnswerLost)
+        matches!(self, Self::Refused | Self::AnswerLost | Self::Restored)
     }
 
     /// Says what ends the state of a connection that is refused for this reason.
@@ -146,6 +149,10 @@ impl Reason {
             ),
             Self::Unclassified => format!(
                 "type `tidegate login {words}`; if that is refused too, check the client secret"
+            ),
+            Self::Restored => format!(
+                "if no other copy of the vault is in use, type `tidegate vault adopt`; if its \
+                 refresh token is refused then, `tidegate login {words}`"
             ),
             Self::NothingImported => format!("type `tidegate login {words} --import`"),
             Self::ClientRefused => {

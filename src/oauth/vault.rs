@@ -8,6 +8,7 @@ mod attempts;
 mod credentials;
 mod data_keys;
 mod glance;
+mod high_water;
 mod keys;
 mod metadata;
 mod rotation;
@@ -24,10 +25,12 @@ use jiff::Timestamp;
 pub(super) use attempts::{Attempt, Intent, Kind, Outcome};
 pub(super) use credentials::Credential;
 pub use glance::glance;
+pub use high_water::adopt_machine;
 pub use keys::recognised;
 pub use rotation::{KeyUse, Mark, Rewrapped, Survey, Verified, marks, survey};
 pub use sealed::{SealedSecret, sealed_secrets};
 
+use self::high_water::HighWater;
 use self::keys::Keys;
 use self::sealed::Sealed;
 use super::grant::Tokens;
@@ -108,6 +111,24 @@ pub enum Error {
         /// Whose.
         account: Account,
     },
+    /// The vault was last used on another machine.
+    #[error(
+        "the vault `{}` was last used on another machine: two copies in use end each other's logins",
+        path.display()
+    )]
+    ForeignMachine {
+        /// The vault.
+        path: PathBuf,
+    },
+    /// It could not be written whose the vault is.
+    #[error("could not write `{}`", path.display())]
+    HighWater {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The disk for an answer could not be reserved or used.
     #[error("could not use `{}`", path.display())]
     Rescue {
@@ -133,6 +154,8 @@ impl Error {
             Self::WrongKey { .. }
             | Self::MissingKey { .. }
             | Self::NoKey { .. }
+            | Self::ForeignMachine { .. }
+            | Self::HighWater { .. }
             | Self::KeyInUse { .. }
             | Self::Damaged { .. }
             | Self::UnreadableSecret { .. } => Remedy::EditConfig,
@@ -160,7 +183,11 @@ impl Error {
             Self::Damaged { .. } => {
                 Some("bring back a copy of it, or move it away and sign in again everywhere")
             }
-            Self::Rescue { .. } => {
+            Self::ForeignMachine { .. } => Some(
+                "once no other machine uses it any more, type `tidegate vault adopt`; else sign in \
+                 there and here apart, each with a vault of its own",
+            ),
+            Self::Rescue { .. } | Self::HighWater { .. } => {
                 Some("the user that runs tidegate needs room and the right to write there")
             }
             Self::UnreadableSecret { .. } => Some("set it again with `tidegate secret set`"),
@@ -181,6 +208,9 @@ impl From<rusqlite::Error> for Error {
 pub(super) struct Vault {
     store: Store,
     rescue: Rescue,
+    high_water: Arc<HighWater>,
+    /// The latest attempt that the vault knew of when it was opened.
+    latest_found: i64,
     keys: Arc<Keys>,
     sealed: Arc<Sealed>,
 }
@@ -202,19 +232,44 @@ impl Vault {
             source,
         })?;
         let path = store.path().to_owned();
-        let (keys, sealed) = store
+        let high_water = Arc::new(HighWater::of(state_dir));
+        let mark = Arc::clone(&high_water);
+        let (keys, sealed, latest_found) = store
             .write(move |tx| {
                 let keys = Keys::checked(tx, path, keys, at)?;
                 let sealed = Sealed::open(tx, &keys)?;
-                Ok::<_, Error>((keys, sealed))
+                let latest = mark.check(tx, &keys, at)?;
+                Ok::<_, Error>((keys, sealed, latest))
             })
             .await?;
-        Ok(Self {
+        let vault = Self {
             store,
             rescue,
+            high_water,
+            latest_found,
             keys: Arc::new(keys),
             sealed: Arc::new(sealed),
-        })
+        };
+        let latest = vault.store.read(attempts::latest).await?;
+        vault.mark(latest).await;
+        Ok(vault)
+    }
+
+    /// Writes beside the vault that it has got to `attempt`.
+    async fn mark(&self, attempt: i64) {
+        let (keys, high_water) = (Arc::clone(&self.keys), Arc::clone(&self.high_water));
+        let raised = tokio::task::spawn_blocking(move || high_water.raise(&keys, attempt)).await;
+        if let Err(error) = raised.unwrap_or_else(|ended| Err(std::io::Error::other(ended))) {
+            // The exchange must not fail for it: only an older copy is found out less sharply.
+            tracing::warn!(%error, "could not write beside the vault how far it has got");
+        }
+    }
+
+    /// Takes every refresh token of a copy that was brought back for unspent.
+    pub(super) async fn adopt(&self, at: Timestamp) -> Result<u64, Error> {
+        self.store
+            .write(move |tx| states::end(tx, Reason::Restored, at))
+            .await
     }
 
     /// Returns what is known of `account`.

@@ -114,9 +114,12 @@ impl View<'_> {
         // The old refresh token must not be seen again, and there is no other.
         let is_spent =
             !is_unattended && self.in_doubt && self.oauth.retry_in_doubt == RetryInDoubt::Never;
+        // A copy of it may have been spent since; the source's refusal is no worse than that.
+        let is_left_alone =
+            !is_unattended && !refused && self.standing.reason == Some(Reason::Restored);
         let must_rest = self.standing.state == State::NeedsLogin
             || self.standing.reason == Some(Reason::PasswordRefused);
-        if must_rest || (!is_unattended && !can_renew) || is_spent {
+        if must_rest || is_left_alone || (!is_unattended && !can_renew) || is_spent {
             return None;
         }
         let mut allowed_at = Timestamp::MIN;

@@ -16,4 +16,5 @@ mod files;
 mod import;
 mod keypair;
 mod keys;
+mod restored;
 mod secrets;

@@ -111,7 +111,8 @@ impl Inner {
     fn hold_back(&self, others: &[Arc<Entry>], refused: &Standing) {
         for other in others {
             let mut live = other.live();
-            if live.standing.state != State::NeedsLogin {
+            let rests = live.standing.reason == Some(Reason::Restored);
+            if live.standing.state != State::NeedsLogin && !rests {
                 live.standing = Standing {
                     rejected: Some(other.client.digest),
                     ..refused.clone()

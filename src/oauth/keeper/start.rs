@@ -251,13 +251,16 @@ async fn mark(
         return Ok(attempt);
     }
     attempt.doubt_at = Some(attempt.tried_at);
-    *standing = Standing {
-        state: State::InDoubt,
-        reason: Some(Reason::AnswerLost),
-        detail: Some("the program ended before the answer came".to_owned()),
-        since: attempt.tried_at,
-        ..Standing::ok(now)
-    };
+    // One that rests goes on to.
+    if standing.reason != Some(Reason::Restored) {
+        *standing = Standing {
+            state: State::InDoubt,
+            reason: Some(Reason::AnswerLost),
+            detail: Some("the program ended before the answer came".to_owned()),
+            since: attempt.tried_at,
+            ..Standing::ok(now)
+        };
+    }
     let (connection, id) = (&attempt.account, attempt.id);
     tracing::warn!(%connection, attempt = id, generation = attempt.generation, "a refresh was cut short; its refresh token may be spent");
     vault.doubt(&attempt, standing.clone()).await?;

@@ -3,6 +3,7 @@
 use super::Keeper;
 use crate::config::Name;
 use crate::oauth::Error;
+use crate::oauth::standing::Reason;
 use crate::oauth::vault::{self, Rewrapped, Verified};
 use crate::seal::KeyId;
 use crate::secret::Secret;
@@ -27,6 +28,26 @@ impl Keeper {
         let was_there = self.inner.vault.remove_secret(name).await?;
         tracing::info!(secret = %name, was_there, "removed a sealed secret");
         Ok(was_there)
+    }
+
+    /// Lets every account refresh again that rests because the vault is an older copy of itself;
+    /// returns how many there were.
+    ///
+    /// # Errors
+    /// If the vault cannot be written.
+    pub async fn adopt(&self) -> Result<u64, Error> {
+        let inner = &self.inner;
+        let adopted = inner.vault.adopt(inner.clock.now()).await?;
+        for entry in inner.accounts.all() {
+            let _turn = entry.turn.lock().await;
+            let rests = entry.live().standing.reason == Some(Reason::Restored);
+            if let Some(oauth) = entry.oauth().filter(|_| rests) {
+                inner.look_into_vault(&entry, oauth).await;
+                inner.tell_changed(&entry.account);
+            }
+        }
+        tracing::info!(accounts = adopted, "adopted a copy of the vault");
+        Ok(adopted)
     }
 
     /// Brings every data key under the current root key.

@@ -145,7 +145,8 @@ impl Vault {
     /// Writes down what is about to be sent and reserves the disk its answer needs, durably.
     pub(in crate::oauth) async fn begin(&self, intent: Intent) -> Result<Attempt, Error> {
         let (keys, rescue) = (self.keys.clone(), self.rescue.clone());
-        self.store
+        let attempt = self
+            .store
             .write(move |tx| {
                 let attempt = keys.begin(tx, intent)?;
                 if attempt.kind.is_single_use() {
@@ -155,9 +156,11 @@ impl Vault {
                         .reserve(attempt.id)
                         .map_err(|source| failed(&rescue, source))?;
                 }
-                Ok(attempt)
+                Ok::<_, Error>(attempt)
             })
-            .await
+            .await?;
+        self.mark(attempt.id).await;
+        Ok(attempt)
     }
 
     /// Writes down that the same thing is about to be sent once more, although it may be spent.
@@ -281,7 +284,7 @@ impl Vault {
     }
 
     /// Removes reserved files that no open attempt owns: the answer in them stands in the vault,
-    /// or was never asked for.
+    /// or was never asked for. An answer that is newer than the vault is set aside.
     pub(in crate::oauth) async fn sweep(&self, now: Timestamp) -> Result<(), Error> {
         let listed = self.on_disk(move |rescue| rescue.list(now)).await?;
         let unowned = self
@@ -300,7 +303,14 @@ impl Vault {
             })
             .await?;
         for attempt in unowned {
-            self.discard(attempt).await?;
+            let is_newer = attempt > self.latest_found;
+            self.on_disk(
+                move |rescue| match is_newer && rescue.read(attempt)?.is_some() {
+                    true => rescue.set_aside(attempt, now),
+                    false => rescue.remove(attempt),
+                },
+            )
+            .await?;
         }
         Ok(())
     }
@@ -495,6 +505,27 @@ fn end(
          WHERE attempt = ?1 AND ended_at IS NULL",
     )?
     .execute(params![attempt, at.to_string(), outcome, detail])?;
+    Ok(())
+}
+
+/// Returns the number of the latest attempt; 0 before the first.
+pub(super) fn latest(conn: &Connection) -> Result<i64, Error> {
+    let mut statement =
+        conn.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'refreshes'")?;
+    let latest = statement.query_row([], |row| row.get(0)).optional()?;
+    Ok(latest.unwrap_or_default())
+}
+
+/// Lets the next attempt have a number above `attempt`.
+pub(super) fn go_on_after(tx: &Tx<'_>, attempt: i64) -> Result<(), Error> {
+    let moved = tx.execute(
+        "UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'refreshes'",
+        [attempt],
+    )?;
+    if moved == 0 {
+        let sql = "INSERT INTO sqlite_sequence (name, seq) VALUES ('refreshes', ?1)";
+        tx.execute(sql, [attempt])?;
+    }
     Ok(())
 }
 

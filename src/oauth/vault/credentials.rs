@@ -307,6 +307,29 @@ fn written(person: &Person) -> String {
     serde_json::to_string(person).expect("texts written to memory do not fail")
 }
 
+/// Returns the accounts of which a copy may hold a refresh token that is spent: all but those whose
+/// server is known to leave it as it is.
+pub(super) fn at_risk(conn: &Connection) -> Result<Vec<Account>, Error> {
+    let mut statement = conn.prepare(
+        "SELECT connection, account FROM credentials
+         WHERE refresh_token IS NOT NULL AND (rotates OR NOT refreshed)",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (connection, name): (String, String) = (row.get(0)?, row.get(1)?);
+        // What is not named as we name is not ours.
+        found.extend(Account::from_row(&connection, &name));
+    }
+    Ok(found)
+}
+
+/// Returns true if a refresh token of any account was ever used.
+pub(super) fn any_refreshed(conn: &Connection) -> Result<bool, Error> {
+    let any = "SELECT EXISTS (SELECT 1 FROM credentials WHERE refreshed)";
+    Ok(conn.query_row(any, [], |row| row.get(0))?)
+}
+
 /// Returns what is known of a credential without the key: its access token is empty.
 pub(super) fn unsealed(conn: &Connection, account: &Account) -> Result<Option<Credential>, Error> {
     let row = clear(conn, account)?.map(|(_, _, row)| row);

@@ -83,6 +83,25 @@ impl Keys {
         })
     }
 
+    /// Recognises the keys of `ring` by what the vault at `path` knows. Nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::WrongKey`] if it was sealed with another key.
+    pub(super) fn known(conn: &Connection, path: &Path, ring: Keyring) -> Result<Self, Error> {
+        let vault_id = vault_id(conn)?.unwrap_or_default();
+        recognise(&ring, &known(conn)?, &vault_id, path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            vault_id,
+            ring: Some(ring),
+        })
+    }
+
+    /// Returns every key that is there.
+    pub(super) fn all(&self) -> impl Iterator<Item = &RootKey> {
+        self.ring.iter().flat_map(Keyring::all)
+    }
+
     /// Returns the key known as `id`, if it is there.
     pub(super) fn get(&self, id: KeyId) -> Option<&RootKey> {
         self.ring.as_ref()?.get(id)

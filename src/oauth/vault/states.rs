@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::{Error, Vault, unreadable};
@@ -77,6 +78,18 @@ pub(super) fn write(tx: &Tx<'_>, account: &Account, standing: &Standing) -> Resu
         standing.written_at.to_string(),
     ])?;
     Ok(())
+}
+
+/// Ends what every connection stands in for `reason`; returns how many there were.
+pub(super) fn end(tx: &Tx<'_>, reason: Reason, at: Timestamp) -> Result<u64, Error> {
+    let mut ended = 0;
+    for account in accounts(tx)?.unwrap_or_default() {
+        if read(tx, &account)?.is_some_and(|standing| standing.reason == Some(reason)) {
+            write(tx, &account, &Standing::ok(at))?;
+            ended += 1;
+        }
+    }
+    Ok(ended)
 }
 
 /// Returns how a connection stands, if that was ever written down.
