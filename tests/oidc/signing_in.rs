@@ -120,6 +120,24 @@ fn every_token_is_for_the_resource_that_was_asked_for() {
 }
 
 #[test]
+fn a_logout_revokes_the_grant_at_the_server() {
+    let world = World::with(COUNTRIES, |server, _| {
+        let more = format!(
+            "revocation_url = {}\n{OFFLINE}",
+            server.told("revocation_url")
+        );
+        person(server, "person-basic", &more)
+    });
+    let Some(world) = world else { return };
+    world.live_on();
+    assert_eq!(world.seen("revoked"), [] as [Json; 0]);
+    world.house.run(&["logout", "atlas"]).expect_code(0);
+    assert_eq!(world.seen("revoked"), [json!({ "revoked": "revocation" })]);
+    assert_eq!(world.house.generation("atlas"), None);
+    world.house.run(&["--run-now"]).expect_code(3);
+}
+
+#[test]
 fn who_has_signed_in_is_shown() {
     let world = World::with(COUNTRIES, |server, _| {
         let scopes = "scopes = [\"openid\", \"offline_access\", \"profile\", \"email\"]\n\
