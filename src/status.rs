@@ -80,7 +80,7 @@ impl From<Health> for ConnectionStatus {
             connection: health.connection,
             name: health.account,
         };
-        let login = || format!("tidegate login {}", account.words());
+        let mend = |reason: Reason| Some(health.reason.unwrap_or(reason).mend(&account));
         let (is_well, hint) = match health.state {
             State::Ok | State::Refreshing | State::BackingOff => (true, None),
             State::InDoubt if health.reason == Some(Reason::Restored) => {
@@ -90,11 +90,9 @@ impl From<Health> for ConnectionStatus {
                 true,
                 Some("nothing to do yet; it is being settled".to_owned()),
             ),
-            State::NeedsLogin | State::NeedsAttention => (false, Some(login())),
-            State::ClientRejected => {
-                let reason = health.reason.unwrap_or(Reason::ClientRefused);
-                (false, Some(reason.mend(&account)))
-            }
+            State::NeedsLogin => (false, mend(Reason::NoRefreshToken)),
+            State::NeedsAttention => (false, mend(Reason::Unclassified)),
+            State::ClientRejected => (false, mend(Reason::ClientRefused)),
         };
         Self {
             connection: account.connection.to_string(),

@@ -155,6 +155,9 @@ impl Reason {
                  refresh token is refused then, `tidegate login {words}`"
             ),
             Self::NothingImported => format!("type `tidegate login {words} --import`"),
+            Self::SecretMissing => {
+                format!("look at where `[connection.{connection}]` takes its secrets from")
+            }
             Self::ClientRefused => {
                 format!("check `client_id` and `client_secret` of connection `{connection}`")
             }

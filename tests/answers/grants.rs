@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tidegate::oauth::Revocation;
 use tidegate::remedy::Remedy;
+use tidegate::status::ConnectionStatus;
 
 use crate::house::{CLIENT, House, LOGIN, NAME, error, said, shown, tokens};
 use crate::support::{answer, json as answered};
@@ -95,6 +96,8 @@ async fn a_refused_password_is_tried_once_and_another_at_once() {
     assert!(told.contains("lest the account be locked"), "{told}");
     assert!(!told.contains("CANARY"), "{told}");
     assert_eq!(house.standing(NAME), "needs_attention: password_refused");
+    let mend = ConnectionStatus::from(house.health(NAME)).hint.unwrap();
+    assert!(mend.starts_with("correct the password"), "{mend}");
     house.hours(48).await;
     house.restart().await;
     house.hours(48).await;
@@ -263,5 +266,7 @@ async fn a_connection_without_a_login_waits_for_its_refresh_token() {
     assert_eq!(failed.remedy(), Remedy::Login);
     let hint = failed.hint().unwrap();
     assert!(hint.contains("tidegate login c --import"), "{hint}");
+    let mend = ConnectionStatus::from(house.health(NAME)).hint;
+    assert_eq!(mend, Some(hint));
     assert!(house.server.asked().is_empty());
 }

@@ -63,7 +63,7 @@ fn whoever_never_signed_in_is_told_the_command() {
 
      CONNECTION  STATE        ACCESS TOKEN ENDS  LOGIN ENDS  WHY
      exact       needs login  -                  -           never signed in
-    exact: tidegate login exact
+    exact: type `tidegate login exact`
 
     project: connection `exact` needs a login: nobody has signed in yet
       type `tidegate login exact`
@@ -74,7 +74,7 @@ fn whoever_never_signed_in_is_told_the_command() {
     --- stdout
      CONNECTION  STATE        ACCESS TOKEN ENDS  LOGIN ENDS  WHY
      exact       needs login  -                  -           never signed in
-    exact: tidegate login exact
+    exact: type `tidegate login exact`
     ");
     assert!(exact.sandbox.ledger().api_requests().is_empty());
 }
@@ -105,7 +105,7 @@ fn a_withdrawn_consent_ends_in_a_login_and_loses_nothing() {
 
      CONNECTION  STATE        ACCESS TOKEN ENDS  LOGIN ENDS  WHY
      exact       needs login  5 min ago          -           never worked: HTTP 400, `invalid_grant`: Token is not allowed, because of invalid or empty chainId
-    exact: tidegate login exact
+    exact: type `tidegate login exact`; if its first refresh is refused again, check whether the server lets this client refresh
 
     project: connection `exact` needs a login: its refresh token was refused at its first use (HTTP 400, `invalid_grant`: Token is not allowed, because of invalid or empty chainId)
       type `tidegate login exact`; if its first refresh is refused again, check whether the server lets this client refresh
