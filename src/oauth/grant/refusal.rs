@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use crate::clock;
 use crate::config::{ErrorRule, Meaning, OAuth};
 use crate::http::Answer;
-use crate::secret::{ExposeSecret, Secret, scrub};
+use crate::secret::{ExposeSecret, Redactor, Secret};
 
 /// The longest OAuth error code we show.
 const LONGEST_CODE: usize = 64;
@@ -139,15 +139,22 @@ fn class(oauth: &OAuth, answer: &Answer, said: &Said<'_>, now: Timestamp) -> Cla
     }
 }
 
-/// Returns a server's words without what was sent to it and without anything like a token.
+/// Returns a server's words without what was sent to it, in whole, in part or as a form spells it,
+/// and without anything like a token.
 fn shown(words: &str, sent: &[&Secret]) -> Option<String> {
-    let words = scrub(&without(words, sent), DESCRIPTION);
+    let spellings = sent.iter().flat_map(|secret| {
+        let in_form: String =
+            form_urlencoded::byte_serialize(secret.expose_secret().as_bytes()).collect();
+        [(*secret).clone(), Secret::from(in_form)]
+    });
+    let words = Redactor::new(spellings).clean(words, DESCRIPTION);
     Some(words).filter(|words| !words.is_empty())
 }
 
-/// Returns a server's words without what was sent to it.
-fn without(words: &str, sent: &[&Secret]) -> String {
-    let mut words = words.to_owned();
+/// Returns an error code without a whole secret. Parts of one stay, or a secret with an ordinary word
+/// in it would make `invalid_client` unreadable.
+fn without(code: &str, sent: &[&Secret]) -> String {
+    let mut words = code.to_owned();
     for secret in sent
         .iter()
         .map(|secret| secret.expose_secret())

@@ -192,6 +192,14 @@ fn what_is_shown_of_an_error_holds_no_token() {
         refusal.to_string(),
         "HTTP 400, `invalid_grant`: token [removed] is used, not [removed]"
     );
+    let half = refused(
+        400,
+        r#"{"error":"invalid_grant","error_description":"it begins with HUNTE and goes on"}"#,
+    );
+    assert_eq!(
+        half.to_string(),
+        "HTTP 400, `invalid_grant`: it begins with [removed] and goes on"
+    );
     let odd = refused(400, r#"{"error":"<b>Tok en</b>"}"#);
     assert_eq!(odd.to_string(), "HTTP 400");
 }

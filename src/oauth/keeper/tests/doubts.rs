@@ -14,7 +14,7 @@ async fn a_lost_answer_is_asked_for_again_as_tries_of_one_attempt_until_the_serv
     assert_eq!(
         refused.to_string(),
         "connection `exact` needs a login: the answer that brought its next refresh token was lost, \
-         and the old one was refused (HTTP 400, `invalid_grant`: the token CANARY-r2 is not for you)"
+         and the old one was refused (HTTP 400, `invalid_grant`: the token [removed]2 is not for you)"
     );
     assert_eq!(refused.remedy(), Remedy::Login);
     assert_eq!(refused.hint().unwrap(), "type `tidegate login exact`");
