@@ -3,16 +3,18 @@
 mod browser;
 mod device;
 mod import;
+mod scopes;
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
 pub(super) use self::import::import;
+use self::scopes::Asked;
 use super::owner::Owner;
 use super::{Exit, Failed, Output, print};
 use crate::clock::SharedClock;
-use crate::config::{self, Config, Name};
+use crate::config::{self, Config, Connection, Name};
 use crate::control::{LoginBegun, LoginDone, WhichAccount};
 use crate::oauth::SignedOut;
 use crate::remedy::Remedy;
@@ -76,9 +78,9 @@ pub(super) async fn login(
     how: &How,
     clock: &SharedClock,
 ) -> Result<Exit, Failed> {
-    known(config, &who.connection)?;
+    let asked = Asked::by(known(config, &who.connection)?);
     let owner = Owner::reach(config, "login", clock).await?;
-    let done = sign_in(&owner, who, how).await;
+    let done = sign_in(&owner, who, &asked, how).await;
     owner.leave().await;
     let done = done?;
     if how.output.json {
@@ -106,7 +108,12 @@ fn warn_if_not_refreshable(done: &LoginDone) {
     }
 }
 
-async fn sign_in(owner: &Owner, who: &Who, how: &How) -> Result<LoginDone, Failed> {
+async fn sign_in(
+    owner: &Owner,
+    who: &Who,
+    asked: &Asked<'_>,
+    how: &How,
+) -> Result<LoginDone, Failed> {
     let which = WhichAccount {
         account: who.account.clone(),
         another_person: how.another_person,
@@ -116,9 +123,12 @@ async fn sign_in(owner: &Owner, who: &Who, how: &How) -> Result<LoginDone, Faile
     for notice in begun.notices() {
         print::talk(&format!("warning: {notice}"));
     }
+    if !how.output.json {
+        asked.tell();
+    }
     let answer = match &begun {
-        LoginBegun::Browser(begun) => browser::answer(who, begun, how).await?,
-        LoginBegun::Device(begun) => device::answer(begun, how),
+        LoginBegun::Browser(begun) => browser::answer(who, begun, asked, how).await?,
+        LoginBegun::Device(begun) => device::answer(begun, asked, how),
     };
     let done = owner
         .client
@@ -176,10 +186,9 @@ pub(super) async fn logout(
     Ok(Exit::Done)
 }
 
-fn known(config: &Config, connection: &str) -> Result<(), Failed> {
-    if config.connections.contains_key(connection) {
-        return Ok(());
-    }
-    let error = config::no_such("connection", connection, config.connections.keys());
-    Err(Failed::new(error, Remedy::EditConfig, None))
+fn known<'c>(config: &'c Config, connection: &str) -> Result<&'c Connection, Failed> {
+    config.connections.get(connection).ok_or_else(|| {
+        let error = config::no_such("connection", connection, config.connections.keys());
+        Failed::new(error, Remedy::EditConfig, None)
+    })
 }

@@ -15,3 +15,4 @@ mod consent;
 mod device;
 mod discovery;
 mod person;
+mod scopes;

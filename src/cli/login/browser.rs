@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal, Read};
 use std::time::Duration;
 
 use super::super::{Failed, print};
+use super::scopes::Asked;
 use super::{How, Who};
 use crate::clock::{self, SystemClock};
 use crate::control::LoginAnswer;
@@ -20,6 +21,7 @@ const LONGEST_PASTE: u64 = 64 << 10;
 pub(super) async fn answer(
     who: &Who,
     begun: &LoginStart,
+    asked: &Asked<'_>,
     how: &How,
 ) -> Result<LoginAnswer, Failed> {
     // The listener stands before the person is sent away.
@@ -29,7 +31,7 @@ pub(super) async fn answer(
     };
     print::talk("Open this address and sign in:\n");
     if how.output.json {
-        print::json(begun);
+        print::json(&asked.beside(begun));
     } else {
         print::line(begun.authorize_url.as_str());
     }
