@@ -28,7 +28,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use account::Account;
-pub use catalogue::{Access, Provider, Registration, Scope, Variable, Works, provider, providers};
+pub use catalogue::{
+    Access, Provider, Redirect, Registration, Scope, Variable, Works, provider, providers,
+};
 pub use connection::{
     Auth, Basic, BodyFormat, Budget, Call, ClientAuth, ClientKey, Connection, Endpoints, ErrorRule,
     Grant, Issuer, Meaning, OAuth, Placement, RefreshPolicy, RefreshWindow, RetryInDoubt, Session,

@@ -35,6 +35,8 @@ pub struct Provider {
     pub source: String,
     /// The scope without which there is no refresh token.
     pub refresh_scope: Option<String>,
+    /// Which redirect URIs it registers; any, unless this is said.
+    pub redirect: Option<Redirect>,
     /// What scopes allow, by name; those that no source explains are left out.
     #[serde(default)]
     pub scopes: BTreeMap<String, Scope>,
@@ -103,6 +105,16 @@ pub struct Scope {
     /// True if something could be changed with it, which a reader never needs.
     #[serde(default)]
     pub writes: bool,
+}
+
+/// Which redirect URIs a provider registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Redirect {
+    /// Those with https.
+    Https,
+    /// Those with https that lead away from this machine.
+    HttpsElsewhere,
 }
 
 /// How much of a provider can be used.

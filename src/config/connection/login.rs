@@ -4,7 +4,8 @@ use url::Url;
 
 use super::Grant;
 use super::oauth::{GrantKind, params};
-use super::read::refuse_clear_text;
+use super::read::{is_loopback, refuse_clear_text};
+use crate::config::catalogue::{Provider, Redirect};
 use crate::config::reader::{Item, Table};
 
 /// The keys that only the grants have with which a person signs in, and which grants those are.
@@ -19,13 +20,13 @@ const LOGIN_KEYS: [(&str, &[GrantKind]); 4] = [
 ];
 
 /// Reads the authorization code grant.
-pub(super) fn authorization_code(table: &Table<'_>) -> Option<Grant> {
+pub(super) fn authorization_code(table: &Table<'_>, entry: Option<&Provider>) -> Option<Grant> {
     let redirect_uri = table
         .need(
             "redirect_uri",
             "the address registered with the provider, to the letter",
         )
-        .and_then(|item| redirect_uri(&item));
+        .and_then(|item| redirect_uri(&item, entry));
     Some(Grant::AuthorizationCode {
         pkce: table.or("pkce", true, |item| item.boolean()),
         params: table.or("authorize_params", Vec::new(), |item| params(&item)),
@@ -60,7 +61,7 @@ pub(super) fn refuse_keys(table: &Table<'_>, kind: GrantKind) {
 
 /// Reads the redirect URI. Providers compare it letter by letter, so one that would be sent
 /// otherwise than it is written is refused.
-fn redirect_uri(item: &Item<'_>) -> Option<Url> {
+fn redirect_uri(item: &Item<'_>, entry: Option<&Provider>) -> Option<Url> {
     let url = item.parsed("the registered redirect URI", |text| {
         let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
         if url.fragment().is_some() {
@@ -73,6 +74,23 @@ fn redirect_uri(item: &Item<'_>) -> Option<Url> {
         }
         Ok(url)
     })?;
-    refuse_clear_text(item, &url);
+    let rule = entry.and_then(|entry| Some((entry, entry.redirect?)));
+    match rule {
+        Some((entry, rule)) if !is_registered(&url, rule) => {
+            let expected = match rule {
+                Redirect::Https => "an address with https",
+                Redirect::HttpsElsewhere => "an address with https that is not this machine's",
+            };
+            item.refuse(
+                format!("{} registers no such redirect URI", entry.title),
+                format!("{expected}; it need not exist, for you paste where the browser ends"),
+            );
+        }
+        Some(_) | None => refuse_clear_text(item, &url),
+    }
     Some(url)
+}
+
+fn is_registered(url: &Url, rule: Redirect) -> bool {
+    url.scheme() == "https" && (rule == Redirect::Https || !is_loopback(url))
 }

@@ -94,7 +94,7 @@ pub(super) fn read(
     login::refuse_keys(table, kind);
     refuse_other_grants_keys(table, kind);
     let grant = match kind {
-        GrantKind::AuthorizationCode => login::authorization_code(table),
+        GrantKind::AuthorizationCode => login::authorization_code(table, entry),
         GrantKind::DeviceCode => Some(login::device_code(table)),
         GrantKind::ClientCredentials => Some(Grant::ClientCredentials),
         GrantKind::Password => unattended::password(table, places),

@@ -211,7 +211,7 @@ pub(super) fn refuse_clear_text(item: &Item<'_>, url: &Url) {
 }
 
 /// Returns true if `url` cannot leave this machine.
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

@@ -261,3 +261,49 @@ fn every_entry_says_where_it_is_known_from_and_how_it_can_be_used() {
         }
     }
 }
+
+#[test]
+fn a_redirect_uri_that_a_provider_does_not_register_is_refused_before_the_login() {
+    let refusal = |provider: &str, redirect_uri: &str| {
+        let text = format!(
+            "[connection.c]\nprovider = \"{provider}\"\nclient_id = \"me\"\n\
+             client_secret = {{ env = \"S\" }}\nredirect_uri = \"{redirect_uri}\"\n"
+        );
+        let report = House::of(&text).load().err()?;
+        Some(report.to_string())
+    };
+    for (provider, redirect_uri) in [
+        ("exact-online", "https://elsewhere.example/callback"),
+        ("slack", "https://localhost/callback"),
+        ("moneybird", "http://127.0.0.1:8765/callback"),
+    ] {
+        assert_eq!(refusal(provider, redirect_uri), None);
+    }
+    for (provider, redirect_uri, why) in [
+        (
+            "exact-online",
+            "http://elsewhere.example/cb",
+            "not this machine's",
+        ),
+        (
+            "exact-online",
+            "https://localhost/callback",
+            "not this machine's",
+        ),
+        (
+            "exact-online",
+            "https://127.0.0.1/callback",
+            "not this machine's",
+        ),
+        (
+            "slack",
+            "http://localhost/callback",
+            "with https; it need not",
+        ),
+    ] {
+        let told = refusal(provider, redirect_uri).unwrap();
+        assert!(told.contains("registers no such redirect URI"), "{told}");
+        assert!(told.contains(why), "{told}");
+        assert!(!told.contains("unencrypted"), "told once: {told}");
+    }
+}
