@@ -125,6 +125,9 @@ pub struct LoginDone {
     /// Who signed in, if that is known.
     #[serde(default)]
     pub person: Option<Person>,
+    /// What the person should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }
 
 impl From<oauth::LoginDone> for LoginDone {
@@ -136,6 +139,7 @@ impl From<oauth::LoginDone> for LoginDone {
             refreshable: done.can_refresh,
             scope: done.scope,
             person: done.person,
+            notices: done.notices,
         }
     }
 }

@@ -94,6 +94,9 @@ pub(super) async fn login(
     if let Some(at) = done.expires_at {
         print::line(&format!("  access token until {}", print::moment(at)));
     }
+    for notice in &done.notices {
+        print::talk(&format!("warning: {notice}"));
+    }
     warn_if_not_refreshable(&done);
     Ok(Exit::Done)
 }

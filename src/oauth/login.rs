@@ -92,6 +92,8 @@ pub struct LoginDone {
     pub scope: Option<String>,
     /// Who signed in, if that is known.
     pub person: Option<Person>,
+    /// What the person should know afterwards.
+    pub notices: Vec<String>,
 }
 
 /// A login that waits for its answer.

@@ -231,3 +231,23 @@ fn a_refresh_that_is_about_another_person_is_not_taken() {
     );
     assert_eq!(house.generation("atlas"), Some(2));
 }
+
+#[test]
+fn a_server_that_does_not_say_who_signed_in_is_told_of() {
+    let authority = Authority::new(OPENID);
+    let ran = authority.sign_in("").expect_code(0);
+    let told = "warning: `openid` was asked for, but the server gave no id_token";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    let done = ran.stdout.contains("signed in on `atlas`\n");
+    assert!(done, "the tokens are kept: {}", ran.stdout);
+
+    let check = |settings: &str| {
+        authority.configure(settings);
+        let ran = authority.house.run(&["check"]).expect_code(0);
+        ran.stderr.contains("without `issuer` nobody can tell")
+    };
+    assert!(!check(OPENID));
+    let nameless = OPENID.replace("issuer = \"{url}\"\n", "");
+    assert!(check(&nameless));
+    assert!(!check(&nameless.replace("\"openid\", ", "")));
+}

@@ -114,6 +114,9 @@ pub(super) fn read(
         .unwrap_or_default();
     warn_of_missing_scope(table, kind, &scopes, entry);
     warn_of_unusable(table, entry);
+    if entry.is_none() {
+        warn_of_nobody(table, kind, &scopes);
+    }
     Some(OAuth {
         body: table.or("token_body", BodyFormat::Form, |item| {
             item.choice(&[("form", BodyFormat::Form), ("json", BodyFormat::Json)])
@@ -234,6 +237,21 @@ fn warn_of_missing_scope(
             "{}: without the scope `{scope}` {} gives no refresh token, and somebody must sign in \
              again whenever the access token ends",
             table.what, entry.title
+        );
+        table.findings.warn(Some(table.at.start), text);
+    }
+}
+
+/// Warns of OpenID Connect without a name for the server, which its `id_token` could be checked
+/// against. An entry that asks for `openid` has reasons of its own.
+fn warn_of_nobody(table: &Table<'_>, kind: GrantKind, scopes: &[String]) {
+    let signs_in = matches!(kind, GrantKind::AuthorizationCode | GrantKind::DeviceCode);
+    let is_asked = scopes.iter().any(|scope| scope == "openid");
+    if signs_in && is_asked && table.get("issuer").is_none() {
+        let text = format!(
+            "{}: `openid` is among the scopes, but without `issuer` nobody can tell who signs in; \
+             say `issuer`, or leave `openid` out",
+            table.what
         );
         table.findings.warn(Some(table.at.start), text);
     }

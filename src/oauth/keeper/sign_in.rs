@@ -178,7 +178,13 @@ impl Inner {
         let question = Question { client, ask, check };
         let account = entry.account.clone();
         let ending = match self.exchange(entry, &attempt, &question).await {
-            Landing::Committed(credential) => return Ok(Ok(done(account, &credential))),
+            Landing::Committed(credential) => {
+                let notices = unnamed(&client, &credential).into_iter().collect();
+                return Ok(Ok(LoginDone {
+                    notices,
+                    ..done(account, &credential)
+                }));
+            }
             Landing::Stranded => return Err(login::Error::Stranded { account }.into()),
             Landing::Unidentified(source) => {
                 let now = self.clock.now();
@@ -221,7 +227,24 @@ pub(super) fn done(account: Account, credential: &Credential) -> LoginDone {
         can_refresh: credential.has_refresh_token,
         scope: credential.scope.clone(),
         person: credential.person.clone(),
+        notices: Vec::new(),
     }
+}
+
+/// Tells that nobody knows who signed in, where the server was to say so: with `openid`, an answer
+/// must have an `id_token` (OpenID Connect Core section 3.1.3.3).
+fn unnamed(client: &Client<'_>, credential: &Credential) -> Option<String> {
+    let is_asked = client
+        .oauth
+        .scopes
+        .iter()
+        .any(|scope| scope == login::OPENID);
+    let is_missing = client.server.issuer.is_some() && credential.person.is_none();
+    (is_asked && is_missing).then(|| {
+        "`openid` was asked for, but the server gave no id_token: who signed in is not known, and \
+         somebody else could sign in next time without being noticed"
+            .to_owned()
+    })
 }
 
 /// Says how the attempt of a login ended, and what its person is told. A code is never sent twice.
