@@ -8,6 +8,7 @@ mod catalogue;
 mod check;
 mod connection;
 mod environment;
+mod facts;
 mod flow;
 mod key;
 mod keys;
@@ -32,11 +33,12 @@ pub use catalogue::{
     Access, Provider, Redirect, Registration, Scope, Variable, Works, provider, providers,
 };
 pub use connection::{
-    Auth, Basic, BodyFormat, Budget, Call, ClientAuth, ClientKey, Connection, Endpoints, ErrorRule,
-    Grant, Issuer, Meaning, OAuth, Placement, RefreshPolicy, RefreshWindow, RetryInDoubt, Session,
-    SessionEnd, SigningAlgorithm, TokenAt,
+    Auth, BaseError, Basic, BodyFormat, Budget, Call, ClientAuth, ClientKey, Connection, Endpoints,
+    ErrorRule, Grant, Issuer, Meaning, OAuth, Placement, RefreshPolicy, RefreshWindow,
+    RetryInDoubt, Session, SessionEnd, SigningAlgorithm, TokenAt,
 };
 pub use environment::Environment;
+pub use facts::{FactName, Facts};
 pub use flow::{
     Accounts, Body, Caps, Column, Columns, Cursor, Flow, Kind, Method, Paging, Resource,
     SendCursor, Table, Total,

@@ -17,6 +17,8 @@ mod retry;
 mod scope;
 mod waiting;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -32,7 +34,7 @@ use self::retry::Verdict;
 use self::scope::Lacking;
 pub use self::waiting::{Reason, Waiting};
 use crate::clock::{self, Clock};
-use crate::config::{Connection, Paging, Resource};
+use crate::config::{Connection, Facts, Paging, Resource};
 use crate::http::{self, Answer, Authorization, Client};
 use crate::record::{CursorValue, Page};
 use crate::secret::Redactor;
@@ -42,6 +44,8 @@ use crate::secret::Redactor;
 pub struct Start {
     /// Whose records are read, where a flow reads those of several accounts.
     pub account: Option<String>,
+    /// What the authorization server said beside the tokens.
+    pub facts: Arc<Facts>,
     /// The bookmark less the lookback, or where the configuration says to begin.
     pub since: Option<CursorValue>,
     /// What templates call `now`.

@@ -27,6 +27,9 @@ mod testing;
 pub mod vault;
 mod window;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -37,7 +40,7 @@ pub use login::{LoginDone, LoginStart};
 pub use revocation::{Remaining, SignedOut, TokenKind};
 pub use standing::{Reason, State};
 
-use crate::config::Name;
+use crate::config::{Facts, Name};
 use crate::secret::Secret;
 
 /// The most bytes of tokens that are brought in: as many as a token endpoint may answer.
@@ -54,6 +57,8 @@ pub struct AccessToken {
     pub generation: u64,
     /// When it ends; `None` if it lasts until it is refused.
     pub expires_at: Option<Timestamp>,
+    /// What the authorization server said beside it.
+    pub facts: Arc<Facts>,
 }
 
 /// Everything that is known of a connection's credential, to be shown.
@@ -88,6 +93,9 @@ pub struct Health {
     pub scope: Option<String>,
     /// Who signed in, if that is known.
     pub person: Option<id_token::Person>,
+    /// What the authorization server said beside the tokens, as far as the connection keeps it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
     /// What a person should know though nothing is wrong yet, with the command that mends it.
     pub notices: Vec<String>,
     /// True if one of the notices is about something that somebody must do soon.

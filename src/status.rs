@@ -69,6 +69,9 @@ pub struct ConnectionStatus {
     /// Who signed in, if that is known.
     #[serde(default)]
     pub person: Option<oauth::id_token::Person>,
+    /// What the authorization server said beside the tokens, as far as the connection keeps it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
     /// What a person should know though nothing is wrong yet.
     #[serde(default)]
     pub notices: Vec<String>,
@@ -111,6 +114,7 @@ impl From<Health> for ConnectionStatus {
             login_ends_at: health.login_ends_at,
             scope: health.scope,
             person: health.person,
+            facts: health.facts,
             notices: health.notices,
         }
     }

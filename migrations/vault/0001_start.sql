@@ -43,6 +43,7 @@ CREATE TABLE credentials (
     signed_in_at       TEXT NOT NULL,     -- when the person signed in who granted this
     login_is_finite    INTEGER NOT NULL,  -- 1 once a refresh has not moved refresh_expires_at
     person             TEXT,              -- who signed in, as JSON, if that is known
+    facts              TEXT,              -- what the server said beside the tokens, as JSON
     PRIMARY KEY (connection, account)
 ) STRICT;
 

@@ -1,5 +1,6 @@
 //! A connection: one configured client at one source.
 
+mod base;
 mod client;
 mod endpoints;
 mod login;
@@ -17,10 +18,12 @@ use reqwest::header::{AUTHORIZATION, HeaderName};
 use serde_json::{Map, Value};
 use url::{Origin, Url};
 
+use super::facts::FactName;
 use super::{Name, SecretSource};
 use crate::record::FieldPath;
 use crate::template::Template;
 
+pub use base::BaseError;
 pub use endpoints::{Endpoints, Issuer};
 pub use session::{Call, Session, SessionEnd, TokenAt};
 
@@ -35,6 +38,8 @@ pub struct Connection {
     pub provider: Option<String>,
     /// What relative flow URLs are resolved against.
     pub base_url: Option<Url>,
+    /// What makes the base URL out of a login's facts; without it that is known beforehand.
+    pub base_url_template: Option<Template>,
     /// How requests are authorized.
     pub auth: Auth,
     /// Where a request carries the token, whichever way it is had.
@@ -62,6 +67,15 @@ impl Connection {
     #[must_use]
     pub fn signs_in_elsewhere(&self) -> bool {
         matches!(&self.auth, Auth::OAuth(oauth) if matches!(oauth.grant, Grant::DeviceCode { .. }))
+    }
+
+    /// Returns the names of the facts that are kept with its credential.
+    #[must_use]
+    pub fn facts(&self) -> &[FactName] {
+        match &self.auth {
+            Auth::OAuth(oauth) => &oauth.facts,
+            Auth::None | Auth::Token(_) | Auth::Basic(_) => &[],
+        }
     }
 
     /// Returns every origin that may be sent the access token.
@@ -169,6 +183,8 @@ pub struct OAuth {
     pub default_lifetime: Duration,
     /// Where the tokens stand in an answer, if they are not its own members.
     pub token_path: Option<FieldPath>,
+    /// What is kept of the redirect and the token answers beside the tokens.
+    pub facts: Vec<FactName>,
     /// What this server calls tokens that are sent as bearer tokens are, besides that.
     pub token_types: Vec<String>,
     /// Where this server's errors mean something else than RFC 6749 says; the first match counts.

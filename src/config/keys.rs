@@ -68,6 +68,7 @@ pub(super) const OAUTH: &[&str] = &[
     "device_authorization_url",
     "pushed_authorization_request_url",
     "revocation_url",
+    "facts",
     "userinfo_url",
     "jwks_url",
     "client_id",

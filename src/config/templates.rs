@@ -6,6 +6,7 @@ use minijinja::value::{Serde, Value as Sample};
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
+use super::facts::{FactName, Facts};
 use super::reader::{Item, listed, nearest, quoted};
 use super::report::Problem;
 use crate::template::Template;
@@ -26,17 +27,28 @@ pub(super) struct Variables<'v> {
     names: &'static [&'static str],
     /// What stands behind a name and a dot, such as `var.`, if anything may.
     vars: Option<(&'static str, &'v BTreeMap<String, Value>)>,
+    /// What stands behind `fact.`; `None` if that is not known.
+    facts: Option<&'v [FactName]>,
     /// Whether the header `Authorization` may be written.
     authorizes: bool,
 }
 
 impl<'v> Variables<'v> {
     /// What a connection's own templates may mention: they are rendered for every flow.
-    pub(super) fn of_connection() -> Self {
+    pub(super) fn of_connection(facts: &'v [FactName]) -> Self {
         Self {
             names: &["now"],
             vars: None,
+            facts: Some(facts),
             authorizes: false,
+        }
+    }
+
+    /// What a base URL may mention: it is the same for all runs of a login.
+    pub(super) fn of_base_url(facts: &'v [FactName]) -> Self {
+        Self {
+            names: &[],
+            ..Self::of_connection(facts)
         }
     }
 
@@ -45,6 +57,7 @@ impl<'v> Variables<'v> {
         Self {
             names: &["now"],
             vars: Some(("secret", secrets)),
+            facts: Some(&[]),
             authorizes: true,
         }
     }
@@ -57,14 +70,19 @@ impl<'v> Variables<'v> {
         }
     }
 
-    /// What a flow's templates may mention.
-    pub(super) fn of_flow(vars: &'v BTreeMap<String, Value>, has_accounts: bool) -> Self {
+    /// What a flow's templates may mention; `facts` are its connection's, if that could be read.
+    pub(super) fn of_flow(
+        vars: &'v BTreeMap<String, Value>,
+        facts: Option<&'v [FactName]>,
+        has_accounts: bool,
+    ) -> Self {
         Self {
             names: match has_accounts {
                 true => &["account", "bookmark", "now"],
                 false => &["bookmark", "now"],
             },
             vars: Some(("var", vars)),
+            facts,
             authorizes: false,
         }
     }
@@ -112,6 +130,9 @@ impl<'v> Variables<'v> {
         let var = rest.split('.').next().unwrap_or_default();
         let fine = match self.vars {
             Some((space, vars)) if head == space => var.is_empty() || vars.contains_key(var),
+            _ if head == "fact" => self
+                .facts
+                .is_none_or(|facts| facts.iter().any(|fact| fact.as_str() == rest)),
             _ => self.names.contains(&variable),
         };
         if !fine {
@@ -121,6 +142,9 @@ impl<'v> Variables<'v> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if head == "account" && matches!(self.vars, Some(("var", _))) => {
                     "say whose records the flow reads: accounts = \"all\"".to_owned()
+                }
+                None if head == "fact" => {
+                    format!("have the connection keep it: facts = [\"{rest}\"]")
                 }
                 None if self.vars.is_some_and(|(space, _)| head == space) => {
                     format!("give it a value: {head}s = {{ {var} = … }}")
@@ -154,6 +178,12 @@ impl<'v> Variables<'v> {
             .iter()
             .map(|name| (*name).to_owned())
             .chain(vars)
+            .chain(
+                self.facts
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|fact| format!("fact.{fact}")),
+            )
             .collect()
     }
 
@@ -165,7 +195,9 @@ impl<'v> Variables<'v> {
             ("token", Sample::from("x")),
         ];
         let vars = self.vars.map(|(space, vars)| (space, Serde(vars).into()));
-        Sample::from_pairs(names.into_iter().chain(vars))
+        let facts = Facts::of_answer(self.facts.unwrap_or_default(), |_| Some("x".to_owned()));
+        let facts = ("fact", facts.context());
+        Sample::from_pairs(names.into_iter().chain(vars).chain([facts]))
     }
 
     /// Reads query parameters or form fields, in the order written; numbers and booleans count as

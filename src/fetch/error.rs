@@ -88,6 +88,12 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
+    /// A template needs what the authorization server has not said.
+    #[error("the authorization server has not said `{name}`, which the request needs")]
+    NoFact {
+        /// The fact.
+        name: String,
+    },
     /// The source is out of order, or too busy.
     #[error("{asked} answered {status}{tries}{}", said(message.as_deref()))]
     Unavailable {
@@ -211,7 +217,9 @@ impl Error {
         match self {
             Self::Unavailable { .. } | Self::Parked { .. } | Self::NotJson { .. } => Remedy::Wait,
             Self::NoAnswer { source, .. } => source.remedy(),
-            Self::Unauthorized { .. } | Self::InsufficientScope { .. } => Remedy::Login,
+            Self::Unauthorized { .. } | Self::InsufficientScope { .. } | Self::NoFact { .. } => {
+                Remedy::Login
+            }
             Self::Request { .. }
             | Self::Forbidden { .. }
             | Self::Refused { .. }
@@ -280,6 +288,7 @@ impl Error {
             | Self::NoAnswer { .. }
             | Self::Unauthorized { .. }
             | Self::InsufficientScope { .. }
+            | Self::NoFact { .. }
             | Self::Damaged { .. }
             | Self::Parked { .. } => None,
         }

@@ -6,6 +6,8 @@
 mod address;
 mod posted;
 
+use std::sync::Arc;
+
 use minijinja::value::{Serde, Value as Context};
 use serde_json::{Map, Value};
 use url::{Origin, Url};
@@ -15,7 +17,7 @@ use self::address::{resolve, set_query};
 use self::posted::Posted;
 use super::paginate::Ask;
 use super::{Error, Start, odata};
-use crate::config::{self, Auth, Body, Connection, Resource};
+use crate::config::{self, Auth, Body, Connection, Facts, Resource};
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use crate::template::{self, Template};
 
@@ -119,6 +121,7 @@ impl Prototype {
 struct Writer {
     context: Context,
     has_bookmark: bool,
+    facts: Arc<Facts>,
 }
 
 impl Writer {
@@ -128,6 +131,7 @@ impl Writer {
         let mut names = vec![
             ("now", Context::from(now.to_string())),
             ("var", Context::from(Serde(&resource.vars))),
+            ("fact", start.facts.context()),
         ];
         if let Some(account) = &start.account {
             names.push(("account", Context::from(account.as_str())));
@@ -138,6 +142,7 @@ impl Writer {
         Self {
             context: Context::from_pairs(names),
             has_bookmark: start.since.is_some(),
+            facts: Arc::clone(&start.facts),
         }
     }
 
@@ -161,7 +166,10 @@ impl Writer {
                 let message = "there is no bookmark yet; say where to begin with `cursor.start`";
                 return wrong(place, message.to_owned());
             }
-            wrong(place, error.message)
+            match self.facts.missing(template) {
+                Some(name) => Error::NoFact { name },
+                None => wrong(place, error.message),
+            }
         })
     }
 

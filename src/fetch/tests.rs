@@ -2,7 +2,7 @@ mod secrets;
 mod server;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -26,6 +26,7 @@ fn connection(base: &str) -> Connection {
         name: Name::parse("x").unwrap(),
         provider: None,
         base_url: Some(base.parse().unwrap()),
+        base_url_template: None,
         auth: Auth::None,
         placement: Placement::default(),
         headers: Vec::new(),
@@ -82,6 +83,7 @@ impl Reader {
         let clock = SimClock::new(NOW.parse().unwrap());
         let start = Start {
             account: None,
+            facts: Arc::default(),
             since: None,
             now: clock.now(),
         };
@@ -293,6 +295,7 @@ async fn a_run_reads_from_its_bookmark() {
     let since = Some(CursorValue::read("2026-01-02T03:04:05"));
     let start = Start {
         account: None,
+        facts: Arc::default(),
         since,
         now: reader.clock.now(),
     };

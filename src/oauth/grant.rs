@@ -18,7 +18,7 @@ pub(super) use scope::missing;
 
 use super::assertion::{self, SignError};
 use super::session;
-use crate::config::Session;
+use crate::config::{Facts, Session};
 use crate::http::{Answer, Request};
 use crate::secret::{ExposeSecret, Redactor, Secret};
 
@@ -40,6 +40,8 @@ pub(super) enum Ask<'a> {
         redirect_uri: &'a Url,
         /// The PKCE verifier.
         verifier: Option<&'a Secret>,
+        /// What the redirect said beside the code.
+        told: &'a Facts,
     },
     /// The first tokens of a login on another device.
     Device(&'a Secret),
@@ -142,7 +144,13 @@ impl Question<'_> {
             .sent()
             .chain(asked.into_iter().flatten())
             .collect();
-        read(self.client.oauth, answer, &sent, now)
+        match (read(self.client.oauth, answer, &sent, now), self.ask) {
+            (Reading::Tokens(tokens), Ask::Code { told, .. }) => Reading::Tokens(Tokens {
+                facts: tokens.facts.clone().over(told),
+                ..tokens
+            }),
+            (reading, _) => reading,
+        }
     }
 
     fn put(&self, fields: &mut Fields, now: Timestamp) -> Result<(), SignError> {
@@ -153,6 +161,7 @@ impl Question<'_> {
                 code,
                 redirect_uri,
                 verifier,
+                ..
             } => {
                 fields.put("grant_type", "authorization_code");
                 fields.put("code", code.expose_secret());
@@ -298,6 +307,7 @@ mod tests {
             code: &code,
             redirect_uri: &redirect_uri,
             verifier: Some(&verifier),
+            told: &Facts::default(),
         };
         assert_eq!(
             body(&request(&oauth, None, ask)),

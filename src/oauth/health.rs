@@ -31,6 +31,9 @@ pub(super) fn of(view: &View<'_>, is_flying: bool) -> Health {
         next_refresh_at: view.due_at(None).map(|at| at.max(view.now)),
         scope: credential.and_then(|credential| credential.scope.clone()),
         person: credential.and_then(|credential| credential.person.clone()),
+        facts: credential
+            .map(|credential| credential.facts.shown())
+            .unwrap_or_default(),
         is_alarming: notices.iter().any(Notice::is_alarm),
         notices: told
             .chain(credential.and_then(|it| lacks(view.oauth, it)))

@@ -144,6 +144,7 @@ impl Keeper {
                 username: None,
                 generation: 0,
                 expires_at: None,
+                facts: Arc::default(),
             })),
             Auth::Basic(basic) => {
                 let password = basic.password.as_ref();
@@ -153,6 +154,7 @@ impl Keeper {
                     username: Some(entry.secret("user name", &basic.username)?),
                     generation: 0,
                     expires_at: None,
+                    facts: Arc::default(),
                 }))
             }
             Auth::OAuth(oauth) => self.access_token(entry, oauth).await.map(Some),

@@ -28,7 +28,7 @@ use super::discovery::{ForLogin, Found, Server};
 use super::grant::{Ask, Check};
 use super::id_token::Person;
 use crate::clock;
-use crate::config::{Account, Grant, Name, OAuth};
+use crate::config::{Account, FactName, Grant, Name, OAuth};
 use crate::seal;
 use crate::secret::{ExposeSecret, Secret};
 use push::Pushed;
@@ -109,6 +109,8 @@ pub(super) struct Pending {
     server: Server,
     found: Option<Found>,
     ends_at: Timestamp,
+    /// What is kept of the redirect beside the code.
+    facts: Vec<FactName>,
 }
 
 /// A login before the person knows of it.
@@ -153,6 +155,7 @@ pub(super) fn open(
         server: there.server,
         found: there.found,
         ends_at: clock::after(now, LIFE),
+        facts: oauth.facts.clone(),
     };
     let mut parameters = pending.parameters(oauth);
     for resource in &oauth.resources {
@@ -268,10 +271,11 @@ impl Pending {
         self.whom.check(self.nonce.as_ref())
     }
 
-    /// Returns what the token endpoint is asked for `code`.
-    pub(super) fn ask<'a>(&'a self, code: &'a Secret) -> Ask<'a> {
+    /// Returns what the token endpoint is asked after `answer`.
+    pub(super) fn ask<'a>(&'a self, answer: &'a Answer) -> Ask<'a> {
         Ask::Code {
-            code,
+            code: &answer.code,
+            told: &answer.told,
             redirect_uri: &self.redirect_uri,
             verifier: self.verifier.as_ref(),
         }

@@ -52,6 +52,7 @@ pub(super) fn oauth(token_url: &str) -> OAuth {
         refresh_limits: Vec::new(),
         default_lifetime: Duration::from_secs(3600),
         token_path: None,
+        facts: Vec::new(),
         token_types: Vec::new(),
         errors: Vec::new(),
     }
@@ -69,6 +70,7 @@ pub(super) fn credential(issued_at: Timestamp, life: Option<u64>) -> Credential 
         rotates: true,
         refreshed: true,
         person: None,
+        facts: Arc::default(),
         scope: None,
         signed_in_at: issued_at,
         login_is_finite: false,

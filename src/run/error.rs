@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::config::{self, Account, Flow, Name};
+use crate::config::{self, Account, BaseError, Flow, Name};
 use crate::journal::Outcome;
 use crate::remedy::Remedy;
 use crate::{fetch, merge, oauth, store};
@@ -16,6 +16,22 @@ pub enum Error {
     /// There is no usable access token.
     #[error(transparent)]
     OAuth(#[from] oauth::Error),
+    /// The authorization server has not said what the flow needs.
+    #[error("the authorization server of `{account}` has not said `{name}`, which the flow needs")]
+    NoFact {
+        /// Whose login it is.
+        account: Account,
+        /// The fact.
+        name: String,
+    },
+    /// What the authorization server said makes no base URL.
+    #[error("`base_url` of connection `{connection}`: {source}")]
+    Base {
+        /// The connection.
+        connection: Name,
+        /// Why not.
+        source: BaseError,
+    },
     /// A page could not be fetched.
     #[error(transparent)]
     Fetch(#[from] fetch::Error),
@@ -55,6 +71,31 @@ impl Error {
         Self::UnknownFlow(config::no_such("flow", name, known))
     }
 
+    /// Says of whose login a base URL cannot be made.
+    pub(super) fn of_base(account: &Account, error: BaseError) -> Self {
+        match error {
+            BaseError::NoFact(name) => Self::NoFact {
+                account: account.clone(),
+                name,
+            },
+            source => Self::Base {
+                connection: account.connection.clone(),
+                source,
+            },
+        }
+    }
+
+    /// Says of whose login a request cannot be written.
+    pub(super) fn of_request(account: &Account, error: fetch::Error) -> Self {
+        match error {
+            fetch::Error::NoFact { name } => Self::NoFact {
+                account: account.clone(),
+                name,
+            },
+            error => Self::Fetch(error),
+        }
+    }
+
     /// Returns what a run came to that read `of` accounts, some of which failed.
     pub(super) fn of_accounts(mut failed: Vec<(Account, Self)>, of: usize) -> Result<(), Self> {
         match (failed.len(), of) {
@@ -92,6 +133,8 @@ impl Error {
             Self::Fetch(error) => error.remedy(),
             Self::Merge(error) => error.remedy(),
             Self::Store(error) => error.remedy(),
+            Self::NoFact { .. } => Remedy::Login,
+            Self::Base { .. } => Remedy::EditConfig,
             Self::TimedOut { .. } | Self::Interrupted => Remedy::Wait,
             Self::Panicked(_) => Remedy::Report,
             Self::Accounts { .. } => match self.foremost() {
@@ -154,6 +197,12 @@ impl Error {
                 error.hint().map(str::to_owned)
             }
             Self::Merge(error) => error.hint(),
+            Self::NoFact { account, name } => Some(format!(
+                "sign in again: tidegate login {}; if `{name}` still does not come, look at \
+                 `facts` of `[connection.{}]`",
+                account.words(),
+                account.connection
+            )),
             _ => None,
         };
         if own.is_some() {

@@ -5,7 +5,7 @@
 //! counts. So a slow source gets a transaction per page, a fast one several pages per transaction,
 //! and memory is bounded by [`Room`].
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 use super::reach::{Reach, Step};
 use super::room::{Room, Share};
 use super::{Error, Event, Inner, Told};
-use crate::config::{Account, Accounts, Connection, Flow, Name, Placement};
+use crate::config::{Account, Accounts, Connection, Facts, Flow, Name, Placement};
 use crate::fetch::{self, Pages, Start, Waiting, World};
 use crate::http::Authorization;
 use crate::oauth::{self, AccessToken};
@@ -112,18 +112,33 @@ impl<'a> Pull<'a> {
         let zone = self.connection.time_zone.clone();
         self.progress().reach = Some(Reach::new(before, self.began, zone, ordered));
 
+        let facts = self.facts().await?;
+        let located = self.connection.located(&facts);
+        let connection = located.map_err(|error| Error::of_base(self.account, error))?;
         let start = Start {
             account: self.named_account(),
+            facts,
             since,
             now: self.began,
         };
-        let pages = fetch::pages(self.connection, &self.flow.resource, &start)?;
+        let pages = fetch::pages(&connection, &self.flow.resource, &start);
+        let pages = pages.map_err(|error| Error::of_request(self.account, error))?;
         let (ahead, arrived) = mpsc::channel(PAGES_AHEAD);
         // A failed fetch ends the fetching, and what arrived before it is still merged; a failed
         // merge ends both at once.
         let fetching = async { Ok(self.fetch(pages, ahead).await) };
         let (fetched, ()) = tokio::try_join!(fetching, self.merge(arrived))?;
         fetched
+    }
+
+    /// Returns what the account's authorization server said beside the tokens. A run keeps to it,
+    /// whatever a refresh on its way brings.
+    async fn facts(&self) -> Result<Arc<Facts>, Error> {
+        if self.connection.facts().is_empty() {
+            return Ok(Arc::default());
+        }
+        let token = self.house.keeper.authorization(self.account).await?;
+        Ok(token.map(|token| token.facts).unwrap_or_default())
     }
 
     async fn before(&self) -> Result<Option<CursorValue>, Error> {

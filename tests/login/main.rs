@@ -14,5 +14,6 @@ mod authority;
 mod consent;
 mod device;
 mod discovery;
+mod facts;
 mod person;
 mod scopes;

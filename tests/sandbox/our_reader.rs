@@ -1,6 +1,6 @@
 //! The house's own reader at the sandbox: what it is for, it must read.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tidegate::clock::{Clock, SimClock};
 use tidegate::config::{self, Config};
@@ -62,6 +62,7 @@ impl Reader {
         let flow = &self.config.flows["project"];
         let start = Start {
             account: None,
+            facts: Arc::default(),
             since,
             now: self.guest.now(),
         };

@@ -111,7 +111,9 @@ pub(super) fn endpoint(item: &Item<'_>, base_url: Option<&Url>) -> Option<Url> {
         if text.contains("://") {
             return check_http_url(text);
         }
-        let base = base_url.ok_or("is relative, and the connection has no `base_url`")?;
+        let base = base_url.ok_or(
+            "is relative, and the connection has no `base_url` that is known before a login",
+        )?;
         let url = below(base, text).map_err(|why| format!("is no URL: {why}"))?;
         check_http_url(url.as_str())
     })?;

@@ -7,6 +7,7 @@ use url::Url;
 use super::refresh::{self, LIVES};
 use super::{BodyFormat, ClientAuth, Grant, OAuth, client, endpoints, login, unattended};
 use crate::config::catalogue::Provider;
+use crate::config::facts::FactName;
 use crate::config::flow::field_path;
 use crate::config::places::Places;
 use crate::config::reader::{Item, Table};
@@ -85,6 +86,7 @@ pub(super) fn read(
     base_url: Option<&Url>,
     places: &Places<'_>,
     entry: Option<&Provider>,
+    facts: Vec<FactName>,
 ) -> Option<OAuth> {
     let kind = table.or("grant", GrantKind::AuthorizationCode, |item| {
         item.choice(&GrantKind::ALL)
@@ -132,6 +134,7 @@ pub(super) fn read(
         refresh_limits: refresh.limits,
         default_lifetime: table.or("default_lifetime", LIFETIME, |item| item.duration(LIVES)),
         token_path: table.get("token_path").and_then(|item| field_path(&item)),
+        facts,
         token_types: table
             .get("token_types")
             .map(|item| words(&item, "the `token_type` of an answer, one per text"))

@@ -7,8 +7,9 @@ use jiff::tz::TimeZone;
 use toml::de::DeTable;
 use url::{Host, Origin, Url};
 
-use super::{Auth, Budget, Connection, oauth, placement, session};
+use super::{Auth, Budget, Connection, base, oauth, placement, session};
 use crate::config::catalogue::{self, Provider};
+use crate::config::facts::{self, FactName};
 use crate::config::flow::{self, Paging};
 use crate::config::places::Places;
 use crate::config::reader::{Item, Table, nearest, quoted};
@@ -47,22 +48,31 @@ pub(in crate::config) fn read(name: Name, item: &Item<'_>, places: &Places<'_>) 
         .unwrap_or_default();
     let table = own.on(filled.as_ref(), &known);
 
-    let base_url = table.get("base_url").and_then(|item| http_url(&item));
-    let auth = auth(&table, base_url.as_ref(), places, entry);
+    let facts = table.get("facts").map(|item| facts::read(&item));
+    let facts = facts.unwrap_or_default();
+    let base = table.get("base_url");
+    let is_made = |item: &Item<'_>| item.value.as_str().is_some_and(|text| text.contains("{{"));
+    let (base_url, base_url_template) = match &base {
+        Some(item) if is_made(item) => (None, base::read(item, &facts)),
+        Some(item) => (http_url(item), None),
+        None => (None, None),
+    };
+    let auth = auth(&table, base_url.as_ref(), places, entry, facts.clone());
     let allow_hosts = table
         .get("allow_hosts")
         .map(|item| origins(&item))
         .unwrap_or_default();
-    if let (Some(item), Some(url)) = (table.get("base_url"), &base_url)
+    if let (Some(item), Some(url)) = (&base, &base_url)
         && !matches!(auth, Some(Auth::None))
     {
-        refuse_clear_text(&item, url);
+        refuse_clear_text(item, url);
     }
-    let headers = |item: Item<'_>| Variables::of_connection().headers(&item);
+    let headers = |item: Item<'_>| Variables::of_connection(&facts).headers(&item);
     let connection = Connection {
         name,
         provider: entry.map(|entry| entry.name.clone()),
         base_url,
+        base_url_template,
         headers: table.or("headers", Vec::new(), headers),
         allow_hosts,
         time_zone: table.get("time_zone").and_then(|item| time_zone(&item)),
@@ -134,11 +144,12 @@ fn auth(
     base_url: Option<&Url>,
     places: &Places<'_>,
     entry: Option<&Provider>,
+    facts: Vec<FactName>,
 ) -> Option<Auth> {
     let mut ways = WAYS.iter().filter_map(|way| table.own(way));
     let Some(way) = ways.next() else {
         if keys::OAUTH.iter().any(|key| table.get(key).is_some()) {
-            return oauth::read(table, base_url, places, entry)
+            return oauth::read(table, base_url, places, entry, facts)
                 .map(|oauth| Auth::OAuth(Box::new(oauth)));
         }
         return Some(Auth::None);

@@ -118,6 +118,7 @@ pub(super) fn read(item: &Item<'_>, base_url: Option<&Url>, places: &Places<'_>)
         refresh_limits: Vec::new(),
         default_lifetime: LIFETIME,
         token_path: None,
+        facts: Vec::new(),
         token_types: Vec::new(),
         errors: Vec::new(),
     })

@@ -118,6 +118,7 @@ fn check_destination(flow: &Table<'_>, template: &str, connection: &Connection) 
     let url = match &connection.base_url {
         _ if absolute => Url::parse(&text).map_err(|error| error.to_string()),
         Some(base) => below(base, &text),
+        None if connection.base_url_template.is_some() => return,
         // Where a template stands first, it may bring the host.
         None if template.starts_with("{{") => return,
         None => {

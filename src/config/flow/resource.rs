@@ -34,7 +34,11 @@ pub(super) fn read(
     accounts: &Accounts,
 ) -> Option<Resource> {
     let vars = flow.get("vars").map(|item| vars(&item)).unwrap_or_default();
-    let variables = Variables::of_flow(&vars, *accounts != Accounts::Nameless);
+    let variables = Variables::of_flow(
+        &vars,
+        connection.map(|written| written.connection.facts()),
+        *accounts != Accounts::Nameless,
+    );
     let url = flow.need("url", "a URL, or a path below the connection's `base_url`");
     let url = url.and_then(|item| variables.template(&item));
     let query = flow.or("query", Vec::new(), |item| variables.pairs(&item));

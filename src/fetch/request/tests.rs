@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -24,6 +25,7 @@ fn connection(base: Option<&str>) -> Connection {
         name: Name::parse("x").unwrap(),
         provider: None,
         base_url: base.map(|base| base.parse().unwrap()),
+        base_url_template: None,
         auth: Auth::None,
         placement: Placement::default(),
         headers: templates(&[("x-tenant", "{{ var.division }}")]),
@@ -72,6 +74,7 @@ fn since(text: &str) -> Start {
     let since = (!text.is_empty()).then(|| CursorValue::read(text));
     Start {
         account: None,
+        facts: Arc::default(),
         since,
         now: "2026-03-01T10:00:00.75Z".parse().unwrap(),
     }

@@ -13,9 +13,9 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 pub(in crate::oauth) use self::life::LONGEST_LIFE;
-use self::message::Message;
+use self::message::{Message, member};
 use super::refusal::{self, Class, Refusal};
-use crate::config::OAuth;
+use crate::config::{Facts, OAuth};
 use crate::http::Answer;
 use crate::oauth::id_token::Person;
 use crate::secret::Secret;
@@ -50,6 +50,8 @@ pub(in crate::oauth) struct Tokens {
     pub id_token: Option<Secret>,
     /// Who signed in, once that is verified.
     pub person: Option<Person>,
+    /// What the server said beside the tokens, as far as the connection keeps it.
+    pub facts: Facts,
     /// What the server left out or put oddly, so that we had to assume something.
     pub assumed: Option<&'static str>,
 }
@@ -76,7 +78,10 @@ pub(in crate::oauth) fn read(
         return Reading::Refused(refusal::refusal(oauth, answer, &said, sent, now));
     }
     match tokens(oauth, message, now) {
-        Ok(tokens) => Reading::Tokens(tokens),
+        Ok(tokens) => Reading::Tokens(Tokens {
+            facts: Facts::of_answer(&oauth.facts, |name| member(text, name.segments())),
+            ..tokens
+        }),
         Err(what) => Reading::Refused(Refusal {
             class: Class::InDoubt,
             status: answer.status,
@@ -125,6 +130,7 @@ fn tokens(oauth: &OAuth, message: Message, now: Timestamp) -> Result<Tokens, &'s
         scope: message.scope.as_ref().and_then(scope),
         id_token: message.id_token.map(|token| Secret::from(token.as_str())),
         person: None,
+        facts: Facts::default(),
         assumed,
     })
 }

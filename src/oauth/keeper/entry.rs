@@ -96,6 +96,7 @@ impl Live {
             username: None,
             generation: credential.generation,
             expires_at: credential.expires_at,
+            facts: Arc::clone(&credential.facts),
         })
     }
 }

@@ -146,7 +146,7 @@ impl Inner {
         pending: &Pending,
         answer: &Answer,
     ) -> Result<LoginDone, Error> {
-        let asked = (Kind::Code, pending.ask(&answer.code));
+        let asked = (Kind::Code, pending.ask(answer));
         let redeemed = self
             .redeem(entry, pending.server(), asked, pending.check())
             .await?;

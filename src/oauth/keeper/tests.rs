@@ -86,6 +86,7 @@ impl House {
             name: name(),
             provider: None,
             base_url: None,
+            base_url_template: None,
             auth: Auth::OAuth(Box::new(self.oauth.clone())),
             placement: Placement::default(),
             headers: Vec::new(),

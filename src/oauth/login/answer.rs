@@ -4,6 +4,7 @@ use url::{Url, form_urlencoded};
 
 use super::refusal::refusal;
 use super::{Error, Pending, same};
+use crate::config::{FactName, Facts};
 use crate::oauth::discovery;
 use crate::secret::{ExposeSecret, Secret};
 
@@ -17,6 +18,8 @@ const SHORTEST_CODE: usize = 8;
 pub(in crate::oauth) struct Answer {
     /// The code.
     pub code: Secret,
+    /// What stood beside it that the connection keeps.
+    pub told: Facts,
 }
 
 impl Pending {
@@ -57,7 +60,8 @@ impl Pending {
         }
         let code = code.filter(|code| !code.expose_secret().is_empty());
         let code = code.ok_or(Error::NoCode)?;
-        Ok(Answer { code })
+        let told = Facts::of_redirect(&self.facts, |name| parameter(query, name));
+        Ok(Answer { code, told })
     }
 
     /// Takes `text` for a code copied out of an address bar, where it is percent-encoded.
@@ -83,6 +87,7 @@ impl Pending {
         };
         Ok(Answer {
             code: Secret::from(code),
+            told: Facts::default(),
         })
     }
 
@@ -118,6 +123,14 @@ fn query(text: &str) -> Option<&str> {
         None if text.contains("://") => Some(""),
         None => is_answer(text).then_some(text),
     }
+}
+
+/// Returns a parameter beside those of the protocol, unless it is said twice.
+fn parameter(query: &str, name: &FactName) -> Option<String> {
+    let mut said = form_urlencoded::parse(query.as_bytes())
+        .filter(|(said, _)| !PROTOCOL.contains(&&**said) && said == name.as_str());
+    let (_, value) = said.next()?;
+    said.next().is_none().then(|| value.into_owned())
 }
 
 fn is_answer(query: &str) -> bool {

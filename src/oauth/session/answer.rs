@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::config::{Session, SessionEnd, TokenAt};
+use crate::config::{Facts, Session, SessionEnd, TokenAt};
 use crate::http::Answer;
 use crate::oauth::grant::{Class, LONGEST_LIFE, Reading, Refusal, Tokens, is_token, retry_after};
 use crate::record::FieldPath;
@@ -53,6 +53,7 @@ pub(in crate::oauth) fn read(
             scope: None,
             id_token: None,
             person: None,
+            facts: Facts::default(),
             assumed: None,
         });
     }

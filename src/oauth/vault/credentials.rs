@@ -1,14 +1,16 @@
 //! The tokens of each account.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
 
 use super::data_keys::Holder;
 use super::{Attempt, Error, Keys, Kind, unreadable};
 use crate::clock;
-use crate::config::Account;
+use crate::config::{Account, Facts};
 use crate::oauth::grant::Tokens;
 use crate::oauth::id_token::Person;
 use crate::seal::{DataKey, Place};
@@ -39,6 +41,8 @@ pub(in crate::oauth) struct Credential {
     pub scope: Option<String>,
     /// Who signed in, if that is known.
     pub person: Option<Person>,
+    /// What the authorization server said beside the tokens.
+    pub facts: Arc<Facts>,
     /// When the person signed in who granted this access.
     pub signed_in_at: Timestamp,
     /// True once a refresh has been seen not to move the end of the refresh token.
@@ -174,6 +178,10 @@ impl Keys {
                 Some(row) => row.person()?,
                 None => tokens.person,
             },
+            facts: match &before {
+                Some(row) => Arc::new(tokens.facts.over(&row.facts()?)),
+                None => Arc::new(tokens.facts),
+            },
             scope: tokens.scope.or(before.and_then(|row| row.scope)),
             signed_in_at,
             login_is_finite,
@@ -204,8 +212,8 @@ impl Keys {
         tx.prepare_cached(
             "INSERT OR REPLACE INTO credentials (connection, account, generation, data_key,
                  access_token, refresh_token, issued_at, expires_at, refresh_expires_at, rotates, scope,
-                 signed_in_at, login_is_finite, refreshed, person)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                 signed_in_at, login_is_finite, refreshed, person, facts)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             connection,
@@ -223,6 +231,7 @@ impl Keys {
             credential.login_is_finite,
             credential.refreshed,
             credential.person.as_ref().map(written),
+            Some(&*credential.facts).filter(|facts| !facts.is_empty()).map(written),
         ])?;
         Ok(())
     }
@@ -242,6 +251,7 @@ struct Row {
     login_is_finite: bool,
     refreshed: bool,
     person: Option<String>,
+    facts: Option<String>,
 }
 
 impl Row {
@@ -259,6 +269,7 @@ impl Row {
             login_is_finite: self.login_is_finite,
             refreshed: self.refreshed,
             person: self.person()?,
+            facts: Arc::new(self.facts()?),
             scope: self.scope,
         })
     }
@@ -283,6 +294,12 @@ impl Row {
         person.map_err(|_| unreadable(&self.account, "person"))
     }
 
+    fn facts(&self) -> Result<Facts, Error> {
+        let facts = self.facts.as_deref().map(serde_json::from_str).transpose();
+        let facts: Option<Facts> = facts.map_err(|_| unreadable(&self.account, "facts"))?;
+        Ok(facts.unwrap_or_default())
+    }
+
     fn issued_at(&self) -> Result<Timestamp, Error> {
         self.instant(Some(&self.issued_at))?
             .ok_or_else(|| unreadable(&self.account, "date"))
@@ -302,9 +319,9 @@ impl Row {
     }
 }
 
-/// Returns a person as the vault keeps one.
-fn written(person: &Person) -> String {
-    serde_json::to_string(person).expect("texts written to memory do not fail")
+/// Returns what is known beside the tokens as the vault keeps it.
+fn written(known: &impl Serialize) -> String {
+    serde_json::to_string(known).expect("texts written to memory do not fail")
 }
 
 /// Returns the accounts of which a copy may hold a refresh token that is spent: all but those whose
@@ -341,7 +358,7 @@ fn clear(conn: &Connection, account: &Account) -> Result<Option<(u32, Vec<u8>, R
     let mut statement = conn.prepare_cached(
         "SELECT generation, data_key, access_token, refresh_token IS NOT NULL, issued_at,
                 expires_at, refresh_expires_at, rotates, scope, signed_in_at, login_is_finite,
-                refreshed, person
+                refreshed, person, facts
          FROM credentials WHERE connection = ?1 AND account = ?2",
     )?;
     let row = statement.query_row(account.row(), |row| {
@@ -358,6 +375,7 @@ fn clear(conn: &Connection, account: &Account) -> Result<Option<(u32, Vec<u8>, R
             login_is_finite: row.get(10)?,
             refreshed: row.get(11)?,
             person: row.get(12)?,
+            facts: row.get(13)?,
         };
         Ok((row.get(1)?, row.get(2)?, clear))
     });

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Attempt, Error, Intent, Kind, Vault};
 use crate::clock;
-use crate::config::{Account, Name};
+use crate::config::{Account, Facts, Name};
 use crate::oauth::grant::Tokens;
 use crate::oauth::standing::Reason;
 use crate::seal::RootKey;
@@ -31,6 +31,7 @@ fn tokens(access: &str, refresh: Option<&str>) -> Tokens {
         scope: None,
         id_token: None,
         person: None,
+        facts: Facts::default(),
         assumed: None,
     }
 }

@@ -43,7 +43,7 @@ impl Message {
     pub(super) fn of(text: &str, path: Option<&FieldPath>) -> Self {
         let form = form_as_json(text);
         let text = form.as_ref().map_or(text, |json| json.as_str());
-        let inner = path.and_then(|path| below(text, path.segments()));
+        let inner = path.and_then(|path| below(text, path.segments().iter().map(String::as_str)));
         let inner = inner.and_then(|text| serde_json::from_str::<Self>(text).ok());
         inner
             .filter(|inner| inner.access_token.is_some())
@@ -57,9 +57,20 @@ fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Zeroizing<String>>,
     Ok(text.filter(|text| !text.is_empty()))
 }
 
+/// Returns the text, number or boolean at `path` of an answer.
+pub(super) fn member<'p>(text: &str, path: impl IntoIterator<Item = &'p str>) -> Option<String> {
+    let form = form_as_json(text);
+    let text = form.as_ref().map_or(text, |json| json.as_str());
+    match serde_json::from_str(below(text, path)?).ok()? {
+        Value::String(text) => Some(text),
+        value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
 /// Returns the value at `path` as it is written.
-fn below<'t>(text: &'t str, path: &[String]) -> Option<&'t str> {
-    path.iter().try_fold(text, |text, name| {
+fn below<'t, 'p>(text: &'t str, path: impl IntoIterator<Item = &'p str>) -> Option<&'t str> {
+    path.into_iter().try_fold(text, |text, name| {
         let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
         members.get(name).map(|value| value.get())
     })
