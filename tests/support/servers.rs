@@ -52,6 +52,7 @@ impl AuthorizationServer {
         not(feature = "test-clock"),
         expect(
             unused_variables,
+            unused_mut,
             reason = "without a test clock there is none to share"
         )
     )]
