@@ -361,7 +361,6 @@ fn remembered(
     Ok(slots)
 }
 
-/// Reads the keys of the vault; `None` if there is none and nothing needs one.
 /// Makes the vault this machine's, where nobody owns the state directory.
 ///
 /// # Errors
@@ -374,6 +373,7 @@ pub fn adopt_machine(config: &Config) -> Result<(), Error> {
     Ok(adopted.map_err(oauth::Error::from)?)
 }
 
+/// Reads the keys of the vault; `None` if there is none and nothing needs one.
 fn keyring(config: &Config) -> Result<Option<Keyring>, config::KeyError> {
     let read = |source: &KeySource| {
         config::read_key(source).map(|key| RootKey::new(&key).read_from(source))
