@@ -1,8 +1,11 @@
 //! A connection: one configured client at one source.
 
+mod address;
 mod base;
 mod client;
 mod endpoints;
+mod grant;
+mod limits;
 mod login;
 mod oauth;
 mod placement;
@@ -27,7 +30,8 @@ pub use base::BaseError;
 pub use endpoints::{Endpoints, Issuer};
 pub use session::{Call, Session, SessionEnd, TokenAt};
 
-pub(in crate::config) use read::{Written, below, read, time_zone};
+pub(in crate::config) use address::below;
+pub(in crate::config) use read::{Written, read, time_zone};
 
 /// One source and the way in.
 #[derive(Debug, Clone)]

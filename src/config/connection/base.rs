@@ -7,7 +7,7 @@ use minijinja::Value as Context;
 use url::Url;
 
 use super::Connection;
-use super::read::{check_http_url, is_loopback, refuse_clear_text};
+use super::address::{check_http_url, is_clear_text, refuse_clear_text};
 use crate::config::facts::{FactName, Facts};
 use crate::config::reader::Item;
 use crate::config::templates::Variables;
@@ -63,7 +63,7 @@ fn located(template: &Template, facts: &Facts) -> Result<Url, BaseError> {
         template.render(&context)?
     };
     let url = check_http_url(&text).map_err(BaseError::Unfit)?;
-    if url.scheme() == "http" && !is_loopback(&url) {
+    if is_clear_text(&url) {
         let why = "would send secrets unencrypted; it must be https";
         return Err(BaseError::Unfit(why.to_owned()));
     }

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::oauth::GrantKind;
+use super::grant::GrantKind;
 use super::{ClientAuth, ClientKey, SigningAlgorithm};
 use crate::config::SecretSource;
 use crate::config::places::Places;

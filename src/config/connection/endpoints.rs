@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::read::{below, check_http_url, refuse_clear_text};
+use super::address::{below, check_http_url, refuse_clear_text};
 use crate::config::reader::{Item, Table};
 
 /// The name of an authorization server.

@@ -3,10 +3,11 @@
 use url::Url;
 
 use super::Grant;
-use super::oauth::{GrantKind, params};
-use super::read::{is_loopback, refuse_clear_text};
+use super::address::refuse_clear_text;
+use super::grant::{GrantKind, params};
 use crate::config::catalogue::{Provider, Redirect};
 use crate::config::reader::{Item, Table};
+use crate::http::is_loopback;
 
 /// The keys that only the grants have with which a person signs in, and which grants those are.
 const LOGIN_KEYS: [(&str, &[GrantKind]); 4] = [

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::grant::{GrantKind, params};
 use super::refresh::{self, LIVES};
 use super::{BodyFormat, ClientAuth, Grant, OAuth, client, endpoints, login, unattended};
 use crate::config::catalogue::Provider;
@@ -11,7 +12,6 @@ use crate::config::facts::FactName;
 use crate::config::flow::field_path;
 use crate::config::places::Places;
 use crate::config::reader::{Item, Table};
-use crate::config::report::Problem;
 
 /// The keys of a single grant.
 const GRANT_KEYS: [(&str, GrantKind); 3] = [
@@ -21,65 +21,6 @@ const GRANT_KEYS: [(&str, GrantKind); 3] = [
 ];
 /// The life of an access token whose answer does not tell it; an hour is what most servers give.
 pub(super) const LIFETIME: Duration = Duration::from_secs(60 * 60);
-/// Parameters the protocol itself sets.
-const RESERVED_PARAMS: [&str; 18] = [
-    "grant_type",
-    "response_type",
-    "client_id",
-    "client_secret",
-    "code",
-    "code_verifier",
-    "code_challenge",
-    "code_challenge_method",
-    "redirect_uri",
-    "refresh_token",
-    "scope",
-    "state",
-    "resource",
-    "username",
-    "password",
-    "assertion",
-    "client_assertion",
-    "client_assertion_type",
-];
-
-/// Which grant it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum GrantKind {
-    AuthorizationCode,
-    DeviceCode,
-    ClientCredentials,
-    Password,
-    JwtBearer,
-    RefreshToken,
-}
-
-impl GrantKind {
-    const ALL: [(&str, Self); 6] = [
-        ("authorization_code", Self::AuthorizationCode),
-        ("device_code", Self::DeviceCode),
-        ("client_credentials", Self::ClientCredentials),
-        ("password", Self::Password),
-        ("jwt_bearer", Self::JwtBearer),
-        ("refresh_token", Self::RefreshToken),
-    ];
-
-    /// Returns its name in the configuration.
-    pub(super) fn word(self) -> &'static str {
-        let named = Self::ALL.iter().find(|(_, kind)| *kind == self);
-        named.map_or("", |(word, _)| word)
-    }
-
-    /// Returns the keys of the endpoints without which it does not work.
-    fn endpoints(self) -> &'static [&'static str] {
-        match self {
-            Self::AuthorizationCode => &["authorize_url", "token_url"],
-            Self::DeviceCode => &["device_authorization_url", "token_url"],
-            _ => &["token_url"],
-        }
-    }
-}
-
 /// Reads the OAuth settings of a connection.
 pub(super) fn read(
     table: &Table<'_>,
@@ -137,7 +78,11 @@ pub(super) fn read(
         facts,
         token_types: table
             .get("token_types")
-            .map(|item| words(&item, "the `token_type` of an answer, one per text"))
+            .map(|item| {
+                texts(&item, "the `token_type` of an answer, one per text", |_| {
+                    Ok(())
+                })
+            })
             .unwrap_or_default(),
         errors: table
             .get("errors")
@@ -182,46 +127,36 @@ fn refuse_certificate_in_clear_text(table: &Table<'_>, auth: ClientAuth, token_u
 }
 
 fn scopes(item: &Item<'_>, separator: &str) -> Vec<String> {
-    let scope = |item: Item<'_>| {
-        item.parsed("one scope per text", |text| {
-            match text.contains(separator) || text.contains(char::is_whitespace) {
-                true => Err("holds more than one scope".to_owned()),
-                false => Ok(text.to_owned()),
-            }
-        })
-    };
-    item.list("an array of texts")
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(scope)
-        .collect()
-}
-
-/// Reads an array of texts.
-fn words(item: &Item<'_>, expected: &str) -> Vec<String> {
-    let word = |item: Item<'_>| item.parsed(expected, |text| Ok(text.to_owned()));
-    item.list("an array of texts")
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(word)
-        .collect()
+    texts(item, "one scope per text", |text| {
+        match text.contains(separator) || text.contains(char::is_whitespace) {
+            true => Err("holds more than one scope".to_owned()),
+            false => Ok(()),
+        }
+    })
 }
 
 /// Reads resource indicators (RFC 8707 section 2).
 fn resources(item: &Item<'_>) -> Vec<String> {
-    let resource = |item: Item<'_>| {
-        item.parsed("the absolute URI of an API, one per text", |text| {
-            let url = Url::parse(text).map_err(|error| format!("is no URI: {error}"))?;
-            match url.fragment() {
-                Some(_) => Err("has a `#` part, which no resource may have".to_owned()),
-                None => Ok(text.to_owned()),
-            }
-        })
-    };
+    texts(item, "the absolute URI of an API, one per text", |text| {
+        let url = Url::parse(text).map_err(|error| format!("is no URI: {error}"))?;
+        match url.fragment() {
+            Some(_) => Err("has a `#` part, which no resource may have".to_owned()),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Reads an array of texts, each of which `check` accepts.
+fn texts(
+    item: &Item<'_>,
+    expected: &str,
+    check: impl Fn(&str) -> Result<(), String>,
+) -> Vec<String> {
+    let text = |item: Item<'_>| item.parsed(expected, |text| check(text).map(|()| text.to_owned()));
     item.list("an array of texts")
         .unwrap_or_default()
         .into_iter()
-        .filter_map(resource)
+        .filter_map(text)
         .collect()
 }
 
@@ -269,23 +204,4 @@ fn warn_of_unusable(table: &Table<'_>, entry: Option<&Provider>) {
         );
         table.findings.warn(Some(table.at.start), text);
     }
-}
-
-/// Reads parameters that the protocol does not set itself.
-pub(super) fn params(item: &Item<'_>) -> Option<Vec<(String, String)>> {
-    let param = |item: Item<'_>| {
-        item.hide_if_secret();
-        if RESERVED_PARAMS.contains(&item.key) {
-            let message = format!(
-                "{}: `{}` is set by the protocol itself",
-                item.what, item.key
-            );
-            let help = "remove it; it has a setting of its own if it may be changed";
-            item.findings
-                .add(Problem::at(item.key_at.clone(), message).help(help));
-            return None;
-        }
-        Some((item.key.to_owned(), item.text()?.to_owned()))
-    };
-    Some(item.map()?.into_iter().filter_map(param).collect())
 }

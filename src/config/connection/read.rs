@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use toml::de::DeTable;
-use url::{Host, Origin, Url};
+use url::{Origin, Url};
 
-use super::{Auth, Budget, Connection, base, oauth, placement, session};
+use super::address::{check_http_url, http_url, refuse_clear_text};
+use super::limits::budgets;
+use super::{Auth, Connection, base, oauth, placement, session};
 use crate::config::catalogue::{self, Provider};
 use crate::config::facts::{self, FactName};
 use crate::config::flow::{self, Paging};
@@ -22,9 +24,6 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// What a request's time limit may be.
 const TIMEOUTS: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(60 * 60);
-/// What the window of a budget may be: a month's quota is the longest seen.
-const WINDOWS: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(31 * 24 * 60 * 60);
 
 /// A connection, and what its flows take from it.
 #[derive(Debug)]
@@ -176,61 +175,6 @@ fn auth(
     }
 }
 
-/// Reads an absolute `http` or `https` URL without anything a base may not have.
-pub(super) fn http_url(item: &Item<'_>) -> Option<Url> {
-    item.parsed(
-        "an absolute URL, such as \"https://api.example.com\"",
-        check_http_url,
-    )
-}
-
-pub(super) fn check_http_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("is neither an http nor an https URL".to_owned());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a user name or password".to_owned());
-    }
-    if url.fragment().is_some() {
-        return Err("has a `#` part, which is never sent".to_owned());
-    }
-    Ok(url)
-}
-
-/// Resolves a path below a base URL, the base's own path included: a base of
-/// `https://graph.example/v1.0` makes `/users` `https://graph.example/v1.0/users`.
-pub(in crate::config) fn below(base: &Url, path: &str) -> Result<Url, String> {
-    let mut base = base.clone();
-    base.set_query(None);
-    let whole = format!(
-        "{}/{}",
-        base.as_str().trim_end_matches('/'),
-        path.trim_start_matches('/')
-    );
-    Url::parse(&whole).map_err(|error| error.to_string())
-}
-
-/// Reports a URL that would carry a secret over the network unencrypted.
-pub(super) fn refuse_clear_text(item: &Item<'_>, url: &Url) {
-    if url.scheme() == "http" && !is_loopback(url) {
-        item.refuse(
-            format!("`{}` would send secrets unencrypted", item.key),
-            "https, or http to 127.0.0.1, [::1] or localhost",
-        );
-    }
-}
-
-/// Returns true if `url` cannot leave this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
 /// Reads origins: a host with https understood, or a scheme, host and port.
 fn origins(item: &Item<'_>) -> Vec<Origin> {
     let expected =
@@ -276,25 +220,4 @@ pub(in crate::config) fn time_zone(item: &Item<'_>) -> Option<TimeZone> {
             None
         }
     }
-}
-
-/// Reads how many calls may be made in how long.
-pub(super) fn budgets(item: &Item<'_>) -> Vec<Budget> {
-    let expected = "an array such as [{ calls = 60, per = \"1m\" }]";
-    let budget = |item: Item<'_>| {
-        let table = item.table(&keys::LIMIT, format!("{}: `limits`", item.what))?;
-        let calls = table.need("calls", "a number of requests");
-        let per = table.need("per", "a duration");
-        let calls = calls.and_then(|item| item.number(1..=u64::MAX));
-        let per = per.and_then(|item| item.duration(WINDOWS));
-        Some(Budget {
-            calls: calls?,
-            per: per?,
-        })
-    };
-    item.list(expected)
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(budget)
-        .collect()
 }
