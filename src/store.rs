@@ -23,6 +23,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::copy::copy;
+pub use self::file::NOT_THROUGH_LINKS;
 use crate::remedy::Remedy;
 
 /// A transaction that may write.

@@ -26,7 +26,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 const FUEL: u64 = 50_000;
 /// What would end the segment or the parameter where it stands, or mean something there. The rest is
 /// left as OData writes it, quotes and colons too.
-const ENDS_A_PART: AsciiSet = NON_ALPHANUMERIC
+pub const ENDS_A_PART: AsciiSet = NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')

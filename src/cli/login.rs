@@ -11,11 +11,11 @@ use serde::Serialize;
 
 pub(super) use self::import::import;
 use self::scopes::Asked;
-use super::owner::Owner;
+use super::owner::{Owner, ask};
 use super::{Exit, Failed, Output, print};
 use crate::clock::SharedClock;
 use crate::config::{self, Config, Connection, Name};
-use crate::control::{LoginBegun, LoginDone, WhichAccount};
+use crate::control::{Client, LoginBegun, LoginDone, WhichAccount};
 use crate::oauth::SignedOut;
 use crate::remedy::Remedy;
 
@@ -155,15 +155,13 @@ pub(super) async fn logout(
         tokens: &'a SignedOut,
     }
     known(config, &who.connection)?;
-    let owner = Owner::reach(config, "logout", clock).await?;
     let which = WhichAccount {
         account: who.account().map(str::to_owned),
         offline,
         ..WhichAccount::default()
     };
-    let done = owner.client.logout(&who.connection, &which).await;
-    owner.leave().await;
-    let done = done?;
+    let logout = async |owner: &Client| owner.logout(&who.connection, &which).await;
+    let done = ask(config, "logout", clock, logout).await?;
     if output.json {
         print::json(&LoggedOut {
             connection: &who.connection,

@@ -117,6 +117,19 @@ impl Local {
     }
 }
 
+/// Asks the owner one question, and leaves.
+pub(super) async fn ask<T>(
+    config: &Arc<Config>,
+    purpose: &str,
+    clock: &SharedClock,
+    question: impl AsyncFnOnce(&Client) -> Result<T, Problem>,
+) -> Result<T, Failed> {
+    let owner = Owner::reach(config, purpose, clock).await?;
+    let answer = question(&owner.client).await;
+    owner.leave().await;
+    Ok(answer?)
+}
+
 /// Asks the owner, or reads the files where there is none.
 pub(super) async fn report(config: &Arc<Config>, clock: &SharedClock) -> Result<Report, Failed> {
     match Client::new(&config.socket())?.status().await {

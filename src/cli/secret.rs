@@ -7,10 +7,11 @@ use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use serde::Serialize;
 
 use super::args::SecretCommand;
-use super::owner::Owner;
+use super::owner::ask;
 use super::{Exit, Failed, Output, input, print};
 use crate::clock::SharedClock;
 use crate::config::{self, Config, MOST_READ, Name};
+use crate::control::Client;
 use crate::oauth;
 use crate::remedy::Remedy;
 use crate::secret::Secret;
@@ -41,10 +42,8 @@ async fn set(
     clock: &SharedClock,
 ) -> Result<Exit, Failed> {
     let secret = given(name).await?;
-    let owner = Owner::reach(config, "secret set", clock).await?;
-    let done = owner.client.set_secret(name, &secret).await;
-    owner.leave().await;
-    done?;
+    let set = async |owner: &Client| owner.set_secret(name, &secret).await;
+    ask(config, "secret set", clock, set).await?;
     if output.json {
         print::json(&Changed { secret: name });
         return Ok(Exit::Done);
@@ -115,10 +114,8 @@ async fn remove(
     output: Output,
     clock: &SharedClock,
 ) -> Result<Exit, Failed> {
-    let owner = Owner::reach(config, "secret remove", clock).await?;
-    let done = owner.client.remove_secret(name, force).await;
-    owner.leave().await;
-    done?;
+    let remove = async |owner: &Client| owner.remove_secret(name, force).await;
+    ask(config, "secret remove", clock, remove).await?;
     if output.json {
         print::json(&Changed { secret: name });
     } else {

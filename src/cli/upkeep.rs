@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::args::VaultCommand;
-use super::owner::Owner;
+use super::owner::ask;
 use super::{Exit, Failed, Output, print, vault};
 use crate::clock::SharedClock;
 use crate::config::{self, Config, KeySource};
-use crate::control::{Adopted, Client, Problem};
+use crate::control::{Adopted, Client};
 use crate::oauth::vault::{Rewrapped, Survey, Verified};
 use crate::seal::{KeyId, RootKey};
 use crate::{daemon, lock, oauth, seal};
@@ -58,18 +58,6 @@ pub(super) async fn upkeep(
             Ok(resealed(&done.await?, output))
         }
     }
-}
-
-async fn ask<T>(
-    config: &Arc<Config>,
-    purpose: &str,
-    clock: &SharedClock,
-    question: impl AsyncFnOnce(&Client) -> Result<T, Problem>,
-) -> Result<T, Failed> {
-    let owner = Owner::reach(config, purpose, clock).await?;
-    let answer = question(&owner.client).await;
-    owner.leave().await;
-    Ok(answer?)
 }
 
 fn rewrapped(done: &Rewrapped, output: Output) -> Exit {

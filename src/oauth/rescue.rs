@@ -16,6 +16,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::grant::ANSWER_LIMIT;
+use crate::store::NOT_THROUGH_LINKS;
 use crate::{clock, seal};
 
 /// The directory beside the vault.
@@ -33,8 +34,6 @@ const RESERVED: &str = "rescue";
 const SET_ASIDE: &str = "kept";
 /// How long an answer that nobody could read is kept for a person to look into.
 const KEEP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// What another name leads to is not ours to write or to believe.
-const NOT_THROUGH_LINKS: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 /// The length of the record that follows, big-endian; zero while there is none.
 const PREFIX: usize = 4;
 /// What one file holds at most.

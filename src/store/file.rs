@@ -18,6 +18,8 @@ use super::{Error, Schema};
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// What a group and others may do.
 const OTHERS: u32 = 0o077;
+/// An open flag: what another name leads to is not ours to write or to believe.
+pub const NOT_THROUGH_LINKS: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 
 /// Makes the database file if it is not there, and sees to it that it and what stands beside it are
 /// files of their own and, for a schema that is for us alone, closed to others.
@@ -68,10 +70,9 @@ fn is_fit(path: &Path, schema: &Schema) -> Result<bool, Error> {
 }
 
 fn close_to_others(path: &Path) -> io::Result<()> {
-    let follow_nothing = OFlags::NOFOLLOW.bits().cast_signed();
     let file = OpenOptions::new()
         .read(true)
-        .custom_flags(follow_nothing)
+        .custom_flags(NOT_THROUGH_LINKS)
         .open(path)?;
     let mode = file.metadata()?.permissions().mode() & 0o7777;
     file.set_permissions(Permissions::from_mode(mode & !OTHERS))?;

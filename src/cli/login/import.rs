@@ -3,11 +3,12 @@
 use std::io::{self, IsTerminal, Read};
 use std::sync::Arc;
 
-use super::super::owner::Owner;
+use super::super::owner::ask;
 use super::super::{Exit, Failed, Output, input, print};
 use super::{Who, known, warn_if_not_refreshable};
 use crate::clock::SharedClock;
 use crate::config::Config;
+use crate::control::Client;
 use crate::oauth::LONGEST_IMPORT;
 use crate::remedy::Remedy;
 use crate::secret::Secret;
@@ -20,13 +21,11 @@ pub(in crate::cli) async fn import(
 ) -> Result<Exit, Failed> {
     known(config, &who.connection)?;
     let brought = brought(who).await?;
-    let owner = Owner::reach(config, "login", clock).await?;
-    let done = owner
-        .client
-        .import(&who.connection, who.account(), &brought);
-    let done = done.await;
-    owner.leave().await;
-    let done = done?;
+    let import = async |owner: &Client| {
+        let (connection, account) = (&who.connection, who.account());
+        owner.import(connection, account, &brought).await
+    };
+    let done = ask(config, "login", clock, import).await?;
     if output.json {
         print::json(&done);
         return Ok(Exit::Done);

@@ -1,10 +1,11 @@
 //! URLs: what a relative one means, and how parameters are put into one.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use percent_encoding::{AsciiSet, PercentEncode, utf8_percent_encode};
 use url::Url;
 
 use super::wrong;
 use crate::fetch::Error;
+use crate::template::ENDS_A_PART;
 
 /// Resolves a flow's URL.
 ///
@@ -58,21 +59,9 @@ pub(super) fn set_query(url: &mut Url, pairs: &[(String, String)]) {
 }
 
 /// What a query may not hold or servers read differently: a space is `%20` and never `+`, and `$`,
-/// `,`, `:` and the like stay as OData writes them.
-const NOT_IN_A_QUERY: AsciiSet = NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'$')
-    .remove(b',')
-    .remove(b':')
-    .remove(b'@')
-    .remove(b'/')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'!');
+/// `,`, `:` and the like stay as OData writes them. A `/` ends nothing here; a raw `'` is what
+/// WHATWG's parser would encode anyway.
+const NOT_IN_A_QUERY: AsciiSet = ENDS_A_PART.remove(b'/').add(b'\'');
 
 fn encoded(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, &NOT_IN_A_QUERY)

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use super::{Error, Keys, attempts, credentials, states};
 use crate::oauth::standing::{Reason, Standing, State};
 use crate::seal::{self, Keyring, Place, RootKey};
-use crate::store::{self, Tx};
+use crate::store::{self, NOT_THROUGH_LINKS, Tx};
 
 /// The file, in the state directory.
 const FILE: &str = "high-water";
@@ -25,8 +25,6 @@ const FILE: &str = "high-water";
 const PLAIN: usize = 8 + seal::KEY;
 /// How long the sealed record is; the file holds nothing else.
 const RECORD: usize = PLAIN + seal::OVERHEAD;
-/// What another name leads to is not ours to write or to believe.
-const NOT_THROUGH_LINKS: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 /// What tells this machine from others (machine-id(5)).
 const MACHINE_ID: &str = "/etc/machine-id";
 
