@@ -17,8 +17,9 @@ use super::key::read_key_in;
 use super::lines::Lines;
 use super::places::Places;
 use super::reader::{Findings, Found, Item, Table};
-use super::report::{Problem, Report, whole};
+use super::report::{Problem, Report};
 use super::{Config, Environment, KeySource, Name, keys};
+use crate::remedy::told;
 
 /// The longest configuration file: thousands of flows fit, a log given by mistake does not.
 const LONGEST: u64 = 1 << 20;
@@ -252,7 +253,7 @@ fn doubtful_keys(config: &Config, environment: &Environment) -> Vec<String> {
 fn doubtful_key(key: &KeySource, environment: &Environment) -> Option<String> {
     if let Err(error) = read_key_in(key, environment) {
         let hint = error.hint().map(|hint| format!("; {hint}"));
-        return Some(whole(&error) + &hint.unwrap_or_default());
+        return Some(told(&error) + &hint.unwrap_or_default());
     }
     match key {
         KeySource::Env(name) => Some(format!(

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::environment::STATE_DIRECTORY;
 use super::keys;
 use super::reader::{Item, Table};
-use super::report::whole;
 use super::{Environment, KeySource, Name, SecretSource};
+use crate::remedy::told;
 use crate::secret::Secret;
 
 /// Permission bits that let somebody besides the owner at a file.
@@ -115,7 +115,7 @@ impl<'a> Places<'a> {
             // Whether the vault has it is for whoever may look into the vault.
             item.findings.refer(name);
         } else if let Err(error) = source.read_in(self.environment) {
-            let text = format!("{}: `{}`: {}", item.what, item.key, whole(&error));
+            let text = format!("{}: `{}`: {}", item.what, item.key, told(&error));
             item.findings.warn(Some(item.at.start), text);
         }
         Some(source)

@@ -15,6 +15,7 @@ use crate::oauth::points::{self, Point};
 use crate::oauth::settle::Ending;
 use crate::oauth::standing::{Reason, Standing, State};
 use crate::oauth::vault::{self, Attempt, Credential, Intent, Kind};
+use crate::remedy::told;
 use crate::seal;
 use crate::secret::ExposeSecret;
 
@@ -357,7 +358,7 @@ impl Inner {
                     return Landing::Stranded;
                 }
                 Err(error) => {
-                    let detail = with_causes(&error);
+                    let detail = told(&error);
                     tracing::error!(
                         connection = %entry.account, attempt = attempt.id, error = detail,
                         "NEW TOKENS ARE IN HAND BUT COULD NOT BE STORED; trying again until they are"
@@ -397,8 +398,13 @@ impl Inner {
 
     /// Waits a little after nothing could be sent for a reason of our own. It is not written down:
     /// a new process may look at once.
-    pub(super) fn hold_off(&self, entry: &Entry, reason: Reason, error: &dyn std::error::Error) {
-        let detail = with_causes(error);
+    pub(super) fn hold_off(
+        &self,
+        entry: &Entry,
+        reason: Reason,
+        error: &(dyn std::error::Error + 'static),
+    ) {
+        let detail = told(error);
         tracing::error!(connection = %entry.account, error = detail, "nothing was sent to the token endpoint");
         let now = self.clock.now();
         let mut live = entry.live();
@@ -422,7 +428,7 @@ impl Inner {
             tracing::warn!(
                 connection = %attempt.account,
                 attempt = attempt.id,
-                error = with_causes(&error),
+                error = told(&error),
                 "could not tidy up after an exchange"
             );
         }
@@ -449,16 +455,4 @@ fn is_not_there(ending: &Ending) -> bool {
         }
         Ending::NotSent(_) | Ending::Untrusted(_) | Ending::Lost(_) => false,
     }
-}
-
-/// Returns an error with its causes on one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
 }
