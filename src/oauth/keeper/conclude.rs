@@ -164,7 +164,7 @@ fn tell(entry: &Entry, attempt: &Attempt, standing: &Standing) {
         ),
         State::NeedsLogin => tracing::error!(
             %connection, attempt, generation, reason, detail,
-            "somebody must sign in: type `tidegate login {connection}`"
+            "somebody must sign in: type `tidegate login {}`", connection.words()
         ),
         State::ClientRejected | State::NeedsAttention => tracing::error!(
             %connection, attempt, generation, reason, detail, next_at,
