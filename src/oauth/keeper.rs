@@ -44,6 +44,7 @@ mod upkeep;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -105,6 +106,9 @@ struct Inner {
     stopping: CancellationToken,
     landed: Notify,
     agenda: Mutex<Agenda>,
+    /// False only if no account is known to be held back because its client was refused: each
+    /// success would otherwise look at every account.
+    may_hold_back: AtomicBool,
 }
 
 impl Keeper {

@@ -1,6 +1,7 @@
 //! What follows from an exchange that brought no tokens, here and for others of the same client.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 
@@ -40,6 +41,7 @@ impl Inner {
             };
             let settled = settle(&view, attempt.kind, ending, digest);
             live.standing = settled.standing.clone();
+            self.note(&settled.standing);
             if settled.outcome.is_some() {
                 live.doubt.take_if(|doubt| doubt.id == attempt.id);
             } else if let Some(doubt) = &mut live.doubt {
@@ -117,17 +119,33 @@ impl Inner {
                     rejected: Some(other.client.digest),
                     ..refused.clone()
                 };
+                self.note(&live.standing);
             }
+        }
+    }
+
+    /// Notes that a standing may be one that another account's success ends.
+    pub(super) fn note(&self, standing: &Standing) {
+        if standing.reason == Some(Reason::ClientRefused) {
+            self.may_hold_back.store(true, Ordering::SeqCst);
         }
     }
 
     /// Lets every account that was held back with this one ask again.
     pub(super) fn admit_again(&self, entry: &Entry, now: Timestamp) {
+        // Forgotten first, so that what is noted while we look is not.
+        if !self.may_hold_back.swap(false, Ordering::SeqCst) {
+            return;
+        }
         for other in self.others(entry, OAuth::is_same_client) {
             let mut live = other.live();
             if live.standing.reason == Some(Reason::ClientRefused) {
                 live.standing = Standing::ok(now);
             }
+        }
+        // Those of other clients stay held back.
+        for other in self.accounts.all() {
+            self.note(&other.live().standing);
         }
     }
 

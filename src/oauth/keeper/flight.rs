@@ -391,7 +391,10 @@ impl Inner {
         let now = self.clock.now();
         let name = &entry.account;
         match start::recovered(&self.vault, name, oauth, entry.client.digest, now).await {
-            Ok(found) => entry.live().take(found),
+            Ok(found) => {
+                self.note(&found.standing);
+                entry.live().take(found);
+            }
             Err(error) => self.hold_off(entry, Reason::VaultUnwritable, &error),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -74,6 +75,7 @@ pub(super) async fn open(
         stopping: CancellationToken::new(),
         landed: Notify::new(),
         agenda: Mutex::default(),
+        may_hold_back: AtomicBool::new(true),
     };
     Ok(Keeper {
         inner: Arc::new(inner),
