@@ -1,5 +1,6 @@
 //! A flow: one resource of one connection, kept in one table.
 
+mod cursor;
 pub(in crate::config) mod paging;
 pub(in crate::config) mod read;
 pub(in crate::config) mod resource;
