@@ -33,9 +33,9 @@ pub use catalogue::{
     Access, Provider, Redirect, Registration, Scope, Variable, Works, provider, providers,
 };
 pub use connection::{
-    Auth, BaseError, Basic, BodyFormat, Budget, Call, ClientAuth, ClientKey, Connection, Endpoints,
-    ErrorRule, Grant, Issuer, Meaning, OAuth, Placement, RefreshPolicy, RefreshWindow,
-    RetryInDoubt, Session, SessionEnd, SigningAlgorithm, TokenAt,
+    Auth, BaseError, BaseTemplate, Basic, BodyFormat, Budget, Call, ClientAuth, ClientKey,
+    Connection, Endpoints, ErrorRule, Grant, Issuer, Meaning, OAuth, Placement, RefreshPolicy,
+    RefreshWindow, RetryInDoubt, Session, SessionEnd, SigningAlgorithm, TokenAt,
 };
 pub use environment::Environment;
 pub use facts::{FactName, Facts};

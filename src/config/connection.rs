@@ -26,7 +26,7 @@ use super::{Name, SecretSource};
 use crate::record::FieldPath;
 use crate::template::Template;
 
-pub use base::BaseError;
+pub use base::{BaseError, BaseTemplate};
 pub use endpoints::{Endpoints, Issuer};
 pub use session::{Call, Session, SessionEnd, TokenAt};
 
@@ -43,7 +43,7 @@ pub struct Connection {
     /// What relative flow URLs are resolved against.
     pub base_url: Option<Url>,
     /// What makes the base URL out of a login's facts; without it that is known beforehand.
-    pub base_url_template: Option<Template>,
+    pub base_url_template: Option<BaseTemplate>,
     /// How requests are authorized.
     pub auth: Auth,
     /// Where a request carries the token, whichever way it is had.
@@ -76,10 +76,7 @@ impl Connection {
     /// Returns the names of the facts that are kept with its credential.
     #[must_use]
     pub fn facts(&self) -> &[FactName] {
-        match &self.auth {
-            Auth::OAuth(oauth) => &oauth.facts,
-            Auth::None | Auth::Token(_) | Auth::Basic(_) => &[],
-        }
+        self.auth.facts()
     }
 
     /// Returns every origin that may be sent the access token.
@@ -104,6 +101,15 @@ pub enum Auth {
     Token(SecretSource),
     /// By a user name and a password (RFC 7617).
     Basic(Box<Basic>),
+}
+
+impl Auth {
+    fn facts(&self) -> &[FactName] {
+        match self {
+            Self::OAuth(oauth) => &oauth.facts,
+            Self::None | Self::Token(_) | Self::Basic(_) => &[],
+        }
+    }
 }
 
 /// A user name and a password, as HTTP Basic wants them.

@@ -51,6 +51,7 @@ pub(super) static CONNECTION: Keys = Keys {
 const ENTRANCE: &[&str] = &[
     "provider",
     "base_url",
+    "base_url_domains",
     "token",
     "token_header",
     "token_scheme",

@@ -19,9 +19,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use support::{Asked, Scripted, TempHouse, answer};
+use support::{Asked, Scripted, TempHouse, answer, json};
 use tidegate::clock::{Clock, SimClock};
-use tidegate::config::{self, Access, Account, Name};
+use tidegate::config::{self, Access, Account, Connection, Name};
 use tidegate::http;
 use tidegate::oauth::{AccessToken, Keeper, State};
 use tidegate::seal::RootKey;
@@ -43,6 +43,7 @@ struct House {
     _house: TempHouse,
     server: Scripted,
     keeper: Keeper,
+    connection: Connection,
     clock: SimClock,
     name: Name,
 }
@@ -50,7 +51,10 @@ struct House {
 impl House {
     async fn of(play: &Play) -> Self {
         let (count, [first, second]) = (AtomicUsize::new(0), play.answers);
-        let server = Scripted::start(move |_| {
+        let server = Scripted::start(move |asked| {
+            if asked.line.starts_with("GET") {
+                return metadata(asked);
+            }
             let (status, body) = match count.fetch_add(1, Ordering::SeqCst) {
                 0 => first,
                 _ => second,
@@ -72,6 +76,7 @@ impl House {
         );
         Self {
             keeper: keeper.await.unwrap(),
+            connection: config.connections[play.name].clone(),
             _house: house,
             server,
             clock,
@@ -79,15 +84,25 @@ impl House {
         }
     }
 
-    /// Signs in; returns where the person was sent.
-    async fn sign_in(&self) -> (Url, bool) {
+    /// Returns what the token endpoint was asked.
+    fn asked(&self) -> Vec<Asked> {
+        let mut asked = self.server.asked();
+        asked.retain(|asked| asked.line.starts_with("POST"));
+        asked
+    }
+
+    /// Signs in, sent back with `told` beside the code; returns where the person was sent.
+    async fn sign_in(&self, told: &str) -> (Url, bool) {
         let start = self
             .keeper
             .begin_login(&Account::of(&self.name))
             .await
             .unwrap();
         let query = pairs(start.authorize_url.query().unwrap().as_bytes());
-        let back = format!("{}?code=c%21d&state={}", start.redirect_uri, query["state"]);
+        let back = format!(
+            "{}?code=c%21d&state={}{told}",
+            start.redirect_uri, query["state"]
+        );
         let done = self.keeper.finish_login(&start.id, &back).await;
         (start.authorize_url, done.is_ok())
     }
@@ -109,6 +124,12 @@ impl House {
     }
 }
 
+/// Answers as a server of OpenID Connect that says nothing but its name.
+fn metadata(asked: &Asked) -> Vec<u8> {
+    let issuer = format!("http://{}", asked.header("host").unwrap_or_default());
+    json(&format!(r#"{{"issuer":"{issuer}"}}"#))
+}
+
 /// The connection `tidegate providers show` prints, with the token endpoint and the scopes changed.
 fn configuration(name: &str, server: &str) -> String {
     let snippet = config::provider(name)
@@ -124,9 +145,13 @@ fn configuration(name: &str, server: &str) -> String {
         true => format!("refresh_url = \"{server}/refresh\"\n"),
         false => String::new(),
     };
+    let issuer = match entry.contains_key("issuer") {
+        true => format!("issuer = \"{server}\"\n"),
+        false => String::new(),
+    };
     format!(
         "{}\ntoken_url = \"{server}/token\"\nscopes = {SCOPES:?}\nclient_id = \"me\"\n\
-         client_secret = \"s:e\"\n{refresh}",
+         client_secret = \"s:e\"\n{refresh}{issuer}",
         snippet.join("\n")
     )
 }
@@ -147,11 +172,11 @@ async fn every_entry_asks_as_its_provider_wants_and_understands_what_it_answers(
 async fn check(play: &Play) {
     let name = play.name;
     let house = House::of(play).await;
-    let (authorize_url, is_in) = house.sign_in().await;
+    let (authorize_url, is_in) = house.sign_in(play.redirect).await;
     check_sign_in(play, &authorize_url);
     check_request(
         play,
-        &house.server.asked()[0],
+        &house.asked()[0],
         &[("grant_type", "authorization_code"), ("code", "c!d")],
     );
     assert!(is_in, "{name}: {:?}", house.keeper.health());
@@ -161,18 +186,30 @@ async fn check(play: &Play) {
         .expires_at
         .map(|at| at.duration_since(house.now()).as_secs());
     assert_eq!(life, play.life, "{name}");
+    let located = house.connection.located(&token.facts).unwrap();
+    if let Some(base) = play.base {
+        assert_eq!(located.base_url.as_ref().map(Url::as_str), Some(base));
+    }
+    let is_made = house.connection.base_url_template.is_some();
+    assert_eq!(is_made, play.base.is_some(), "{name}");
+    let issuer = config::provider(name).unwrap().connection.get("issuer");
+    assert_eq!(
+        issuer.and_then(serde_json::Value::as_str),
+        play.issuer,
+        "{name}"
+    );
 
     let Some(life) = play.life else {
         house.clock.advance(A_WHILE);
         assert!(house.token().await.is_some(), "{name}");
-        assert_eq!(house.server.asked().len(), 1, "{name}");
+        assert_eq!(house.asked().len(), 1, "{name}");
         return;
     };
     let life = Duration::from_secs(life.unsigned_abs() + 1);
     house.clock.advance(life);
     let next = house.token().await;
     let refresh = [("grant_type", "refresh_token"), ("refresh_token", "r1")];
-    check_request(play, &house.server.asked()[1], &refresh);
+    check_request(play, &house.asked()[1], &refresh);
     if let Then::Ends = play.then {
         assert!(next.is_none(), "{name}");
         // A server with several machines is asked once more before a person is.
@@ -194,13 +231,13 @@ async fn check(play: &Play) {
             .await;
         assert!(refused.is_ok(), "{name}: {refused:?}");
     }
-    assert_eq!(house.server.asked().len(), 3, "{name}");
+    assert_eq!(house.asked().len(), 3, "{name}");
     let kept = match play.then {
         Then::Keeps | Then::KeepsInSilence => "r1",
         Then::Rotates | Then::Lasts | Then::Ends => "r2",
     };
     let refresh = [("grant_type", "refresh_token"), ("refresh_token", kept)];
-    check_request(play, &house.server.asked()[2], &refresh);
+    check_request(play, &house.asked()[2], &refresh);
 }
 
 /// Checks where a person is sent: everything the standard has, and nothing else but what is expected.

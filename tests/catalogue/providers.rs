@@ -13,6 +13,12 @@ pub(crate) struct Play {
     pub(crate) separator: &'static str,
     /// Where tokens are refreshed.
     pub(crate) refresh: &'static str,
+    /// What the server calls itself, if the identity of people is checked.
+    pub(crate) issuer: Option<&'static str>,
+    /// What the redirect says beside the code.
+    pub(crate) redirect: &'static str,
+    /// The base URL that the sign-in makes known, if it is not known before.
+    pub(crate) base: Option<&'static str>,
     /// Parameters of the sign-in besides the standard's.
     pub(crate) authorize: &'static [(&'static str, &'static str)],
     /// Parameters of every token request besides the standard's.
@@ -53,6 +59,9 @@ const PLAIN: Play = Play {
     pkce: true,
     separator: " ",
     refresh: "/token",
+    issuer: None,
+    redirect: "",
+    base: None,
     authorize: &[],
     token: &[],
     answers: [(200, FIRST), (200, ROTATED)],
@@ -75,6 +84,8 @@ pub(crate) const PROVIDERS: [Play; 36] = [
     Play {
         name: "adobe-sign",
         refresh: "/refresh",
+        redirect: "&api_access_point=https%3A%2F%2Fapi.eu2.adobesign.com%2F",
+        base: Some("https://api.eu1.adobesign.com/"),
         pkce: false,
         answers: [
             (
@@ -175,6 +186,7 @@ pub(crate) const PROVIDERS: [Play; 36] = [
     },
     Play {
         name: "gitlab",
+        issuer: Some("https://{host}"),
         answers: [
             (
                 200,
@@ -187,6 +199,7 @@ pub(crate) const PROVIDERS: [Play; 36] = [
     },
     Play {
         name: "google",
+        issuer: Some("https://accounts.google.com"),
         authorize: &[("access_type", "offline"), ("prompt", "consent")],
         answers: [
             (
@@ -304,6 +317,8 @@ pub(crate) const PROVIDERS: [Play; 36] = [
     },
     Play {
         name: "quickbooks",
+        redirect: "&realmId=4620816365",
+        base: Some("https://quickbooks.api.intuit.com/v3/company/4620816365"),
         basic: true,
         pkce: false,
         answers: [
@@ -330,6 +345,7 @@ pub(crate) const PROVIDERS: [Play; 36] = [
     },
     Play {
         name: "salesforce",
+        base: Some("https://acme.my.salesforce.com/"),
         answers: [
             (
                 200,
@@ -415,6 +431,7 @@ pub(crate) const PROVIDERS: [Play; 36] = [
     },
     Play {
         name: "twinfield",
+        issuer: Some("https://login.twinfield.com/auth/authentication"),
         basic: true,
         pkce: false,
         authorize: &[("nonce", "tidegate")],
@@ -445,6 +462,7 @@ pub(crate) const PROVIDERS: [Play; 36] = [
     },
     Play {
         name: "visma-connect",
+        issuer: Some("https://connect.visma.com"),
         ..PLAIN
     },
     Play {
@@ -466,6 +484,7 @@ pub(crate) const PROVIDERS: [Play; 36] = [
     },
     Play {
         name: "xero",
+        issuer: Some("https://identity.xero.com"),
         basic: true,
         answers: [
             (
@@ -495,6 +514,7 @@ pub(crate) const PROVIDERS: [Play; 36] = [
     },
     Play {
         name: "zoho",
+        base: Some("https://www.zohoapis.com/"),
         pkce: false,
         separator: ",",
         authorize: &[("access_type", "offline"), ("prompt", "consent")],

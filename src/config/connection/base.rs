@@ -4,14 +4,23 @@
 use std::borrow::Cow;
 
 use minijinja::Value as Context;
-use url::Url;
+use url::{Host, Url};
 
 use super::Connection;
 use super::address::{check_http_url, is_clear_text, refuse_clear_text};
 use crate::config::facts::{FactName, Facts};
-use crate::config::reader::Item;
+use crate::config::reader::{Item, Table};
 use crate::config::templates::Variables;
 use crate::template::{self, Template};
+
+/// What makes a base URL out of a login's facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseTemplate {
+    /// The URL as written.
+    pub template: Template,
+    /// The domains that its host must be in, themselves included; any host if there are none.
+    pub domains: Vec<String>,
+}
 
 /// Why a base URL cannot be made of facts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +34,18 @@ pub enum BaseError {
          the host that gets the access token"
     )]
     Redirected(String),
+    /// The fact names a host that is not known to be the provider's.
+    #[error(
+        "the authorization server says that the API is at `{host}`, which is in none of the domains \
+         that `base_url_domains` allows ({})",
+        .domains.join(", ")
+    )]
+    Elsewhere {
+        /// The host.
+        host: String,
+        /// Where it may be.
+        domains: Vec<String>,
+    },
     /// The template failed.
     #[error(transparent)]
     Template(#[from] template::Error),
@@ -49,7 +70,8 @@ impl Connection {
     }
 }
 
-fn located(template: &Template, facts: &Facts) -> Result<Url, BaseError> {
+fn located(base: &BaseTemplate, facts: &Facts) -> Result<Url, BaseError> {
+    let BaseTemplate { template, domains } = base;
     if let Some(name) = facts.missing(template) {
         return Err(BaseError::NoFact(name));
     }
@@ -67,7 +89,20 @@ fn located(template: &Template, facts: &Facts) -> Result<Url, BaseError> {
         let why = "would send secrets unencrypted; it must be https";
         return Err(BaseError::Unfit(why.to_owned()));
     }
+    let host = url.host_str().unwrap_or_default();
+    if !domains.is_empty() && !domains.iter().any(|domain| is_within(host, domain)) {
+        return Err(BaseError::Elsewhere {
+            host: host.to_owned(),
+            domains: domains.clone(),
+        });
+    }
     Ok(url)
+}
+
+/// Returns true if `host` is `domain` or below it.
+fn is_within(host: &str, domain: &str) -> bool {
+    host.strip_suffix(domain)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Returns true if the host is written out, so that no variable can choose it.
@@ -80,7 +115,7 @@ fn has_plain_host(template: &str) -> bool {
 }
 
 /// Reads a `base_url` that uses facts.
-pub(super) fn read(item: &Item<'_>, facts: &[FactName]) -> Option<Template> {
+pub(super) fn read(table: &Table<'_>, item: &Item<'_>, facts: &[FactName]) -> Option<BaseTemplate> {
     let template = Variables::of_base_url(facts).template(item)?;
     if has_plain_host(template.source()) {
         // What is written out can be judged before anybody signs in.
@@ -88,7 +123,41 @@ pub(super) fn read(item: &Item<'_>, facts: &[FactName]) -> Option<Template> {
         let url = item.parsed("an absolute URL", |_| check_http_url(host))?;
         refuse_clear_text(item, &url);
     }
-    Some(template)
+    let domains = table.get("base_url_domains");
+    Some(BaseTemplate {
+        template,
+        domains: domains.map(|item| self::domains(&item)).unwrap_or_default(),
+    })
+}
+
+/// Reports domains that confine nothing, because `base_url` is written out.
+pub(super) fn refuse_domains(table: &Table<'_>) {
+    if let Some(item) = table.own("base_url_domains") {
+        let message = "`base_url_domains` is for a `base_url` that facts of a login make";
+        let help = "remove it, or have the connection keep a fact and use it in `base_url`";
+        table.contradiction(&item, message, help);
+    }
+}
+
+/// Reports a base URL of facts where nobody says any, because there is no authorization server.
+pub(super) fn refuse_without_login(item: &Item<'_>) {
+    item.refuse(
+        "`base_url` is made of what a token answer says, and none comes this way",
+        "an absolute URL, such as \"https://api.example.com\"",
+    );
+}
+
+fn domains(item: &Item<'_>) -> Vec<String> {
+    let expected = "a domain, such as \"example.com\"";
+    let domain = |item: Item<'_>| {
+        item.parsed(expected, |text| match Host::parse(text) {
+            Ok(host) if host.to_string() == text => Ok(text.to_owned()),
+            Ok(host) => Err(format!("is written `{host}`")),
+            Err(error) => Err(format!("is no domain: {error}")),
+        })
+    };
+    let items = item.list("an array of domains").unwrap_or_default();
+    items.into_iter().filter_map(domain).collect()
 }
 
 #[cfg(test)]
@@ -96,13 +165,58 @@ mod tests {
     use super::*;
 
     fn made(template: &str, redirected: bool, value: &str) -> Result<String, BaseError> {
+        made_within(&[], template, redirected, value)
+    }
+
+    fn made_within(
+        domains: &[&str],
+        template: &str,
+        redirected: bool,
+        value: &str,
+    ) -> Result<String, BaseError> {
         let names = [FactName::parse("x").unwrap()];
         let find = |_: &FactName| Some(value.to_owned());
         let facts = match redirected {
             true => Facts::of_redirect(&names, find),
             false => Facts::of_answer(&names, find),
         };
-        located(&Template::parse(template).unwrap(), &facts).map(String::from)
+        let base = BaseTemplate {
+            template: Template::parse(template).unwrap(),
+            domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
+        };
+        located(&base, &facts).map(String::from)
+    }
+
+    #[test]
+    fn a_host_is_confined_to_the_domains_that_were_said() {
+        let within = |value: &str| {
+            let domains = ["force.example", "127.0.0.1"];
+            made_within(&domains, "{{ fact.x }}", false, value)
+        };
+        for inside in [
+            "https://force.example/",
+            "https://ACME.my.force.example/a",
+            "http://127.0.0.1:9/",
+        ] {
+            assert!(within(inside).is_ok(), "{inside}");
+        }
+        for (outside, host) in [
+            ("https://evilforce.example/", "evilforce.example"),
+            (
+                "https://force.example.evil.example/",
+                "force.example.evil.example",
+            ),
+            ("https://evil.example/force.example", "evil.example"),
+            ("https://evil.example/?.force.example", "evil.example"),
+        ] {
+            let told = within(outside).unwrap_err();
+            assert!(
+                matches!(&told, BaseError::Elsewhere { host: found, .. } if found == host),
+                "{told}"
+            );
+        }
+        let clear = within("http://acme.force.example/");
+        assert!(matches!(clear, Err(BaseError::Unfit(_))), "{clear:?}");
     }
 
     #[test]

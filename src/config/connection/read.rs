@@ -52,10 +52,13 @@ pub(in crate::config) fn read(name: Name, item: &Item<'_>, places: &Places<'_>) 
     let base = table.get("base_url");
     let is_made = |item: &Item<'_>| item.value.as_str().is_some_and(|text| text.contains("{{"));
     let (base_url, base_url_template) = match &base {
-        Some(item) if is_made(item) => (None, base::read(item, &facts)),
+        Some(item) if is_made(item) => (None, base::read(&table, item, &facts)),
         Some(item) => (http_url(item), None),
         None => (None, None),
     };
+    if !base.as_ref().is_some_and(is_made) {
+        base::refuse_domains(&table);
+    }
     let auth = auth(&table, base_url.as_ref(), places, entry, facts.clone());
     let allow_hosts = table
         .get("allow_hosts")
@@ -65,6 +68,11 @@ pub(in crate::config) fn read(name: Name, item: &Item<'_>, places: &Places<'_>) 
         && !matches!(auth, Some(Auth::None))
     {
         refuse_clear_text(item, url);
+    }
+    if let (Some(item), Some(_)) = (&base, &base_url_template)
+        && auth.as_ref().is_some_and(|auth| auth.facts().is_empty())
+    {
+        base::refuse_without_login(item);
     }
     let headers = |item: Item<'_>| Variables::of_connection(&facts).headers(&item);
     let connection = Connection {

@@ -5,8 +5,8 @@ use url::Url;
 
 use super::House;
 use crate::config::{
-    Access, Auth, BodyFormat, ClientAuth, Config, Connection, Environment, Grant, OAuth, Provider,
-    keys, providers,
+    Access, Auth, BaseError, BodyFormat, ClientAuth, Config, Connection, Environment, Facts, Grant,
+    OAuth, Provider, keys, providers,
 };
 
 /// Loads a connection that uses an entry, as `tidegate providers show` prints it.
@@ -121,7 +121,8 @@ fn every_snippet_makes_a_connection_without_a_warning_of_its_own() {
             provider.name
         );
         assert!(own.iter().all(|text| text.contains("does not work yet")));
-        assert!(connection.base_url.is_some(), "{}", provider.name);
+        let is_made = connection.base_url_template.is_some();
+        assert_ne!(connection.base_url.is_some(), is_made, "{}", provider.name);
         assert_eq!(way_of(&connection.auth), Some(access), "{}", provider.name);
     }
 }
@@ -212,12 +213,38 @@ fn every_address_is_https_and_has_no_gap() {
     for provider in providers() {
         let config = loaded(provider, Access::AuthorizationCode);
         let (connection, oauth, login) = login(&config, provider);
-        let base = connection.base_url.as_ref().unwrap();
-        for url in [base, login.authorize_url, oauth.authority()] {
+        let base = connection.base_url.iter();
+        for url in base.chain([login.authorize_url, oauth.authority()]) {
             assert_eq!(url.scheme(), "https", "{}: {url}", provider.name);
             assert!(!has_gap(url), "{}: {url}", provider.name);
         }
     }
+}
+
+/// Whatever the token endpoint says goes to hosts of the provider's own.
+#[test]
+fn a_host_that_an_answer_names_is_confined_to_the_provider_s_domains() {
+    let mut confined = Vec::new();
+    for provider in providers() {
+        let config = loaded(provider, Access::AuthorizationCode);
+        let connection = &config.connections[provider.name.as_str()];
+        let elsewhere = Facts::of_answer(connection.facts(), |_| {
+            Some("https://evil.example".to_owned())
+        });
+        match connection.located(&elsewhere) {
+            Err(BaseError::Elsewhere { host, .. }) if host == "evil.example" => {
+                confined.push(provider.name.as_str());
+            }
+            // A URL is no part of a path.
+            Err(BaseError::Template(_)) => {}
+            Ok(located) => {
+                let host = located.base_url.as_ref().and_then(Url::host_str);
+                assert_ne!(host, Some("evil.example"), "{}", provider.name);
+            }
+            Err(error) => panic!("{}: {error}", provider.name),
+        }
+    }
+    assert_eq!(confined, ["adobe-sign", "salesforce", "zoho"]);
 }
 
 /// Tells whether a variable that nobody declared is left in a URL.

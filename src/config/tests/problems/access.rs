@@ -3,6 +3,40 @@
 use super::{CONNECTION, check, with};
 
 #[test]
+fn where_a_base_url_leads() {
+    check(&[
+        (
+            with("base_url_domains = [\"a.example\"]", ""),
+            "4:1",
+            "`base_url_domains` is for a `base_url` that facts of a login make",
+        ),
+        (
+            made_of_facts("base_url_domains = [\"https://a.example\"]\n"),
+            "8:21",
+            "is no domain",
+        ),
+        (
+            made_of_facts("base_url_domains = [\"A.example\"]\n"),
+            "8:21",
+            "is written `a.example`",
+        ),
+        (
+            "[connection.c]\nprovider = \"zoho\"\ntoken = { env = \"T\" }\n".to_owned(),
+            "2:12",
+            "`base_url` is made of what a token answer says, and none comes this way",
+        ),
+    ]);
+}
+
+fn made_of_facts(more: &str) -> String {
+    format!(
+        "[connection.c]\nbase_url = \"{{{{ fact.url }}}}\"\nfacts = [\"url\"]\n\
+         authorize_url = \"https://a.example/a\"\ntoken_url = \"https://a.example/t\"\n\
+         client_id = \"me\"\nredirect_uri = \"http://127.0.0.1:1/c\"\n{more}"
+    )
+}
+
+#[test]
 fn where_a_credential_stands() {
     let more = |line: &str| with(line, "");
     let instead = |line: &str| {
