@@ -197,6 +197,8 @@ pub struct Client {
 /// authorities takes longer than a short run does.
 #[derive(Debug, Default)]
 struct Routes {
+    /// What TLS connections are opened with, if their servers want a certificate.
+    identity: Option<Identity>,
     outside: OnceCell<reqwest::Client>,
     /// Plain HTTP to this machine: no proxy, no certificates.
     loopback: OnceCell<reqwest::Client>,
@@ -208,6 +210,20 @@ impl Client {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Returns a client that opens its connections to APIs with `identity`, and shares none of them
+    /// with others.
+    #[must_use]
+    pub fn showing(&self, identity: Identity) -> Self {
+        let apis = Routes {
+            identity: Some(identity),
+            ..Routes::default()
+        };
+        Self {
+            apis: Arc::new(apis),
+            token_endpoints: Arc::clone(&self.token_endpoints),
+        }
     }
 
     /// Sends a request to an API and returns whatever it answers, redirects and errors included.
@@ -255,9 +271,12 @@ impl Routes {
             let plain = || async { plain(builder()) };
             self.loopback.get_or_try_init(plain).await
         } else {
-            self.outside
-                .get_or_try_init(|| async { trusting(&builder) })
-                .await
+            let builder = || match &self.identity {
+                Some(Identity(identity)) => builder().identity(identity.clone()),
+                None => builder(),
+            };
+            let trusting = || async { trusting(&builder) };
+            self.outside.get_or_try_init(trusting).await
         }
     }
 }

@@ -37,11 +37,15 @@ fn key(name: &str) -> PathBuf {
 
 /// Starts the server, and moves in with a configuration for it.
 fn settled() -> Option<(Running, TempHouse)> {
+    settled_with(CONFIGURATION)
+}
+
+fn settled_with(configuration: &str) -> Option<(Running, TempHouse)> {
     let mut command = node("oidc", "tls.mjs", "clients known by their certificates")?;
     command.args([key("p256.pem"), key("p256-loopback.pem")]);
     let mut server = Running::start(command);
     let port = server.wait_for_line(|_| true);
-    let house = TempHouse::new(&CONFIGURATION.replace("PORT", port.trim()));
+    let house = TempHouse::new(&configuration.replace("PORT", port.trim()));
     for (name, from) in [
         ("key.pem", "p256.pem"),
         ("certificate.pem", "p256-loopback.pem"),
@@ -63,6 +67,29 @@ fn a_client_is_known_by_its_certificate() {
     let asked = house.run(&["query", "SELECT let_in_by FROM rows"]);
     let let_in = asked.expect_code(0).stdout;
     assert!(let_in.contains("Bearer tidegate-test"), "{let_in}");
+}
+
+/// RFC 8705 section 3: the token is bound to the certificate, whichever way the client proves itself.
+#[test]
+fn an_api_that_binds_tokens_to_the_certificate_is_shown_it_with_every_call() {
+    let bound = CONFIGURATION.replace("\"/rows\"", "\"/bound\"");
+    let by_secret = bound.replace(
+        "client_auth = \"tls_client_auth\"",
+        "client_secret = { env = \"SECRET\" }\ncertificate_to_api = true",
+    );
+    let by_certificate = bound.replace(
+        "client_auth = \"tls_client_auth\"",
+        "client_auth = \"tls_client_auth\"\ncertificate_to_api = true",
+    );
+    for (configuration, code) in [(&bound, 1), (&by_certificate, 0), (&by_secret, 0)] {
+        let Some((_server, mut house)) = settled_with(configuration) else {
+            return;
+        };
+        house.set_env("SECRET", "s1");
+        house.set_env("SSL_CERT_FILE", key("p256-loopback.pem").to_str().unwrap());
+        let ran = house.run(&["--run-now"]);
+        assert_eq!(ran.code, Some(code), "{configuration}\n{}", ran.stderr);
+    }
 }
 
 /// E10: told at once, because it seldom mends itself, and nothing was sent.

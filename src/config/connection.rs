@@ -225,6 +225,20 @@ impl OAuth {
             && self.client_auth == other.client_auth
     }
 
+    /// Returns true if connections to the authorization server are opened with the client's
+    /// certificate: to be known by it, or to have tokens bound to it (RFC 8705 sections 2 and 3).
+    #[must_use]
+    pub fn shows_certificate(&self) -> bool {
+        self.client_auth == ClientAuth::TlsClientAuth || self.shows_certificate_to_api()
+    }
+
+    /// Returns true if connections to the API are opened with the client's certificate.
+    #[must_use]
+    pub fn shows_certificate_to_api(&self) -> bool {
+        let key = self.client_key.as_ref();
+        key.is_some_and(|key| key.is_shown_to_api)
+    }
+
     /// Returns true if the client signs assertions.
     #[must_use]
     pub fn signs(&self) -> bool {
@@ -322,6 +336,9 @@ pub struct ClientKey {
     pub private_key: SecretSource,
     /// Its certificate, as PEM.
     pub certificate: Option<SecretSource>,
+    /// Whether the API is shown the certificate too, because its access tokens are good only with it
+    /// (RFC 8705 section 3).
+    pub is_shown_to_api: bool,
     /// The server's name for it, sent as `kid`.
     pub id: Option<String>,
     /// The algorithm the person named; the key decides it.

@@ -77,6 +77,7 @@ pub(super) const OAUTH: &[&str] = &[
     "client_auth",
     "private_key",
     "certificate",
+    "certificate_to_api",
     "key_id",
     "signing_algorithm",
     "assertion_audience",

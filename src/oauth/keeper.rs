@@ -132,6 +132,19 @@ impl Keeper {
         Ok(keeper)
     }
 
+    /// Returns the certificate with which connections to the API of `account` are opened, if it wants
+    /// one (RFC 8705 section 3).
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn identity(&self, account: &Account) -> Result<Option<http::Identity>, Error> {
+        let entry = self.inner.accounts.get(account)?;
+        match entry.oauth() {
+            Some(oauth) if oauth.shows_certificate_to_api() => Ok(entry.secrets(oauth)?.identity),
+            _ => Ok(None),
+        }
+    }
+
     /// Returns an access token that may be sent now, or `None` if the connection needs none.
     ///
     /// Asks for a new one first if the present one nears its end, and waits for a refresh that is

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::assertion::{KeyError, SigningKey};
-use crate::config::{ClientAuth, ClientKey, Grant, OAuth, SecretError, SecretSource};
+use crate::config::{ClientKey, Grant, OAuth, SecretError, SecretSource};
 use crate::http::{self, Identity};
 use crate::secret::{ExposeSecret, Secret};
 
@@ -78,9 +78,7 @@ impl Secrets {
             if oauth.signs() {
                 signer = Some(Signer::new(key, private_key, certificate.as_ref())?);
             }
-            if let (ClientAuth::TlsClientAuth, Some(certificate)) =
-                (oauth.client_auth, &certificate)
-            {
+            if let Some(certificate) = certificate.as_ref().filter(|_| oauth.shows_certificate()) {
                 let read = Identity::from_pem(private_key, certificate);
                 identity = Some(read.map_err(Unusable::Identity)?);
             }

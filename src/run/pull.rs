@@ -16,7 +16,7 @@ use super::room::{Room, Share};
 use super::{Error, Event, Inner, Told};
 use crate::config::{Account, Accounts, Connection, Facts, Flow, Name, Placement};
 use crate::fetch::{self, Pages, Start, Waiting, World};
-use crate::http::Authorization;
+use crate::http::{Authorization, Client};
 use crate::oauth::{self, AccessToken};
 use crate::record::{CursorValue, Page, Tally};
 use crate::secret::ExposeSecret;
@@ -30,6 +30,12 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// A fetched page with its share of the memory for pages.
 type Fetched = (Page, Option<Share>);
+
+/// What a run reads, and the way to it.
+struct Source {
+    pages: Pages,
+    http: Client,
+}
 
 /// The pages of one run.
 pub(super) struct Pull<'a> {
@@ -122,11 +128,14 @@ impl<'a> Pull<'a> {
             now: self.began,
         };
         let pages = fetch::pages(&connection, &self.flow.resource, &start);
-        let pages = pages.map_err(|error| Error::of_request(self.account, error))?;
+        let source = Source {
+            pages: pages.map_err(|error| Error::of_request(self.account, error))?,
+            http: self.http()?,
+        };
         let (ahead, arrived) = mpsc::channel(PAGES_AHEAD);
         // A failed fetch ends the fetching, and what arrived before it is still merged; a failed
         // merge ends both at once.
-        let fetching = async { Ok(self.fetch(pages, ahead).await) };
+        let fetching = async { Ok(self.fetch(source, ahead).await) };
         let (fetched, ()) = tokio::try_join!(fetching, self.merge(arrived))?;
         fetched
     }
@@ -141,6 +150,16 @@ impl<'a> Pull<'a> {
         Ok(token.map(|token| token.facts).unwrap_or_default())
     }
 
+    /// Returns the way to the source. One that wants a certificate has a client made for each run, so
+    /// that a renewed certificate counts from the next one.
+    fn http(&self) -> Result<Client, Error> {
+        let identity = self.house.keeper.identity(self.account)?;
+        Ok(match identity {
+            Some(identity) => self.house.http.showing(identity),
+            None => self.house.http.clone(),
+        })
+    }
+
     async fn before(&self) -> Result<Option<CursorValue>, Error> {
         if self.flow.resource.cursor.is_none() {
             return Ok(None);
@@ -153,12 +172,12 @@ impl<'a> Pull<'a> {
             .await?)
     }
 
-    async fn fetch(&self, mut pages: Pages, ahead: mpsc::Sender<Fetched>) -> Result<(), Error> {
+    async fn fetch(&self, mut source: Source, ahead: mpsc::Sender<Fetched>) -> Result<(), Error> {
         let room = Room::new();
         let mut requests = 0;
         loop {
-            let page = self.next_page(&mut pages).await;
-            let sent = pages.requests() - requests;
+            let page = self.next_page(&mut source).await;
+            let sent = source.pages.requests() - requests;
             requests += sent;
             self.progress().tally.requests += sent;
             let Some(page) = page? else {
@@ -174,7 +193,7 @@ impl<'a> Pull<'a> {
     }
 
     /// Fetches one page, unless the house is told to stop while nothing is on its way.
-    async fn next_page(&self, pages: &mut Pages) -> Result<Option<Page>, Error> {
+    async fn next_page(&self, source: &mut Source) -> Result<Option<Page>, Error> {
         let idle = watch::Sender::new(false);
         let told = |waiting: Waiting| {
             idle.send_replace(true);
@@ -196,7 +215,7 @@ impl<'a> Pull<'a> {
             return Err(Error::Interrupted);
         }
         tokio::select! {
-            page = self.authorized(pages, &told) => page,
+            page = self.authorized(source, &told) => page,
             () = stopped => Err(Error::Interrupted),
         }
     }
@@ -204,12 +223,12 @@ impl<'a> Pull<'a> {
     /// Asks with a usable access token, and once more with a newer one if that is refused.
     async fn authorized(
         &self,
-        pages: &mut Pages,
+        source: &mut Source,
         told: &(dyn Fn(Waiting) + Send + Sync),
     ) -> Result<Option<Page>, Error> {
         let account = self.account;
         let token = self.house.keeper.authorization(account).await?;
-        let first = self.ask(pages, token.as_ref(), told).await;
+        let first = self.ask(source, token.as_ref(), told).await;
         let Some(token) = &token else {
             return Ok(first?);
         };
@@ -224,7 +243,7 @@ impl<'a> Pull<'a> {
         let Some(newer) = newer else {
             return Ok(first?);
         };
-        match self.ask(pages, Some(&newer), told).await {
+        match self.ask(source, Some(&newer), told).await {
             // Not for its age, then: a third would fare no better.
             Err(fetch::Error::Unauthorized { .. }) => {
                 Err(Error::OAuth(oauth::Error::AccessRefused {
@@ -237,20 +256,20 @@ impl<'a> Pull<'a> {
 
     async fn ask(
         &self,
-        pages: &mut Pages,
+        source: &mut Source,
         token: Option<&AccessToken>,
         told: &(dyn Fn(Waiting) + Send + Sync),
     ) -> Result<Option<Page>, fetch::Error> {
         let placement = &self.connection.placement;
         let authorization = token.map(|token| carried(token, placement));
         let world = World {
-            http: &self.house.http,
+            http: &source.http,
             clock: &*self.house.clock,
             limits: &self.house.limits[&self.connection.name],
             authorization: authorization.as_ref(),
             told,
         };
-        pages.next(&world).await
+        source.pages.next(&world).await
     }
 
     /// Merges what arrives: each transaction holds whole pages, their counts and their bookmark.

@@ -14,6 +14,7 @@ mod shown;
 mod ways;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use support::{Asked, Scripted, TempHouse, answer, json};
 use tidegate::clock::{Clock, SimClock};
-use tidegate::config::{self, Access, Account, Connection, Name};
+use tidegate::config::{self, Access, Account, Auth, Connection, Name};
 use tidegate::http;
 use tidegate::oauth::{AccessToken, Keeper, State};
 use tidegate::seal::RootKey;
@@ -62,6 +63,13 @@ impl House {
             answer(status, &["content-type: application/json"], body)
         });
         let house = TempHouse::new(&configuration(play.name, &server.url));
+        for (kind, from) in [("key", "p256.pem"), ("crt", "p256-certificate.pem")] {
+            let pem = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/keys")
+                .join(from);
+            let pem = std::fs::read_to_string(pem).unwrap();
+            house.write_private(&format!("{}.{kind}.pem", play.name), &pem);
+        }
         let config = config::load(&house.config()).unwrap_or_else(|report| panic!("{report}"));
         let clock = SimClock::new("2026-01-05T08:00:00Z".parse().unwrap());
         let state = house.path("state");
@@ -190,6 +198,10 @@ async fn check(play: &Play) {
     if let Some(base) = play.base {
         assert_eq!(located.base_url.as_ref().map(Url::as_str), Some(base));
     }
+    let Auth::OAuth(oauth) = &house.connection.auth else {
+        panic!("{name} has no login")
+    };
+    assert_eq!(oauth.shows_certificate_to_api(), play.certificate, "{name}");
     let is_made = house.connection.base_url_template.is_some();
     assert_eq!(is_made, play.base.is_some(), "{name}");
     let issuer = config::provider(name).unwrap().connection.get("issuer");

@@ -15,6 +15,8 @@ pub(crate) struct Play {
     pub(crate) refresh: &'static str,
     /// What the server calls itself, if the identity of people is checked.
     pub(crate) issuer: Option<&'static str>,
+    /// Whether its API wants the client's certificate.
+    pub(crate) certificate: bool,
     /// What the redirect says beside the code.
     pub(crate) redirect: &'static str,
     /// The base URL that the sign-in makes known, if it is not known before.
@@ -60,6 +62,7 @@ const PLAIN: Play = Play {
     separator: " ",
     refresh: "/token",
     issuer: None,
+    certificate: false,
     redirect: "",
     base: None,
     authorize: &[],
@@ -332,6 +335,7 @@ pub(crate) const PROVIDERS: [Play; 36] = [
     },
     Play {
         name: "rabobank",
+        certificate: true,
         basic: true,
         pkce: false,
         answers: [

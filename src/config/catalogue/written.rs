@@ -77,18 +77,21 @@ impl Provider {
             let stated = example
                 .get("client_auth")
                 .or(self.connection.get("client_auth"));
-            match stated.and_then(Value::as_str) {
+            let stated = stated.and_then(Value::as_str);
+            match stated {
                 Some("none") => {}
                 Some("private_key_jwt") => {
                     say("private_key", from_file("key"));
                 }
-                Some("tls_client_auth") => {
-                    say("private_key", from_file("key"));
-                    say("certificate", from_file("crt"));
-                }
+                Some("tls_client_auth") => {}
                 _ => {
                     say("client_secret", from_env("CLIENT_SECRET"));
                 }
+            }
+            let to_api = self.connection.get("certificate_to_api");
+            if stated == Some("tls_client_auth") || to_api == Some(&Value::Bool(true)) {
+                say("private_key", from_file("key"));
+                say("certificate", from_file("crt"));
             }
         }
         match access {

@@ -77,7 +77,8 @@ fn secret(table: &Table<'_>, auth: ClientAuth, places: &Places<'_>) -> Option<Se
 
 /// Reads the private key if anything needs one; without, nothing may be said about it.
 fn key(table: &Table<'_>, auth: ClientAuth, signs: bool, places: &Places<'_>) -> Option<ClientKey> {
-    let connects = auth == ClientAuth::TlsClientAuth;
+    let is_shown_to_api = table.or("certificate_to_api", false, |item| item.boolean());
+    let connects = auth == ClientAuth::TlsClientAuth || is_shown_to_api;
     if !signs {
         refuse(
             table,
@@ -101,6 +102,7 @@ fn key(table: &Table<'_>, auth: ClientAuth, signs: bool, places: &Places<'_>) ->
     let certificate = certificate.and_then(|item| places.secret(&item));
     Some(ClientKey {
         certificate,
+        is_shown_to_api,
         id: text("key_id"),
         algorithm: table.get("signing_algorithm").and_then(|item| {
             item.choice(&[
@@ -118,8 +120,8 @@ fn key(table: &Table<'_>, auth: ClientAuth, signs: bool, places: &Places<'_>) ->
 }
 
 fn refuse(table: &Table<'_>, keys: &[&str], why: &str) {
-    let help = "remove it, or use `client_auth = \"private_key_jwt\"`, \"tls_client_auth\" or \
-                `grant = \"jwt_bearer\"`";
+    let help = "remove it, or use `client_auth = \"private_key_jwt\"`, \"tls_client_auth\", \
+                `certificate_to_api = true` or `grant = \"jwt_bearer\"`";
     for item in keys.iter().filter_map(|key| table.own(key)) {
         table.contradiction(&item, format!("`{}` {why}", item.key), help);
     }

@@ -47,6 +47,10 @@ pub(super) fn read(
     let client = client::read(table, kind, places);
     let endpoints = endpoints::read(table, base_url, kind.endpoints());
     refuse_certificate_in_clear_text(table, client.auth, endpoints.token.as_ref());
+    let is_shown_to_api = client.key.as_ref().is_some_and(|key| key.is_shown_to_api);
+    if is_shown_to_api && base_url.is_some_and(|url| url.scheme() == "http") {
+        refuse_certificate_for_clear_text_api(table);
+    }
     let refresh = refresh::read(table);
     let separator = table.or("scope_separator", " ".to_owned(), |item| {
         item.text().map(str::to_owned)
@@ -122,6 +126,16 @@ fn refuse_certificate_in_clear_text(table: &Table<'_>, auth: ClientAuth, token_u
         item.refuse(
             "\"tls_client_auth\" shows a certificate, which plain http cannot",
             "a `token_url` with https",
+        );
+    }
+}
+
+/// Refuses a certificate for an API that is asked over plain HTTP.
+fn refuse_certificate_for_clear_text_api(table: &Table<'_>) {
+    if let Some(item) = table.get("certificate_to_api") {
+        item.refuse(
+            "`certificate_to_api` shows a certificate, which plain http cannot",
+            "a `base_url` with https",
         );
     }
 }

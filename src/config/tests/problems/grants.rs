@@ -170,6 +170,19 @@ fn how_a_client_proves_who_it_is() {
             "which plain http cannot .. a `token_url` with https",
         ),
         (
+            format!("{CLIENT}{KEY}certificate_to_api = true\n"),
+            "1:13",
+            "has no `certificate`",
+        ),
+        (
+            format!(
+                "{CLIENT}{KEY}certificate = {{ env = \"C\" }}\ncertificate_to_api = true\n\
+                 base_url = \"http://127.0.0.1:1\"\n"
+            ),
+            "8:22",
+            "which plain http cannot .. a `base_url` with https",
+        ),
+        (
             format!("{CLIENT}{KEY}"),
             "6:1",
             "`private_key` is used by nothing here .. \"private_key_jwt\"",
