@@ -34,8 +34,9 @@ pub use catalogue::{
 };
 pub use connection::{
     Auth, BaseError, BaseTemplate, Basic, BodyFormat, Budget, Call, ClientAuth, ClientKey,
-    Connection, Endpoints, ErrorRule, Grant, Issuer, Meaning, OAuth, Placement, RefreshPolicy,
-    RefreshWindow, RetryInDoubt, Session, SessionEnd, SigningAlgorithm, TokenAt,
+    Connection, Endpoints, ErrorRule, Grant, Issuer, Left, LimitHeaders, Manners, Meaning, OAuth,
+    Placement, RefreshPolicy, RefreshWindow, Reserve, RetryInDoubt, Session, SessionEnd,
+    SigningAlgorithm, TokenAt,
 };
 pub use environment::Environment;
 pub use facts::{FactName, Facts};

@@ -7,6 +7,7 @@
 mod answer;
 mod error;
 mod failure;
+mod hosts;
 mod limits;
 mod link;
 mod odata;
@@ -24,7 +25,8 @@ use jiff::Timestamp;
 
 pub use self::error::{Asked, Document, Error, Tries};
 use self::failure::{Cause, Failure, damaged, no_answer};
-pub use self::limits::{LONGEST_WAIT, Limits, Windows};
+pub use self::hosts::Hosts;
+pub use self::limits::{Allowance, LONGEST_WAIT, Limits, Windows};
 pub use self::paginate::Problem as PagingProblem;
 use self::paginate::{Answered, Ask, Pager};
 pub use self::records::Problem as BodyProblem;
@@ -60,6 +62,8 @@ pub struct World<'a> {
     pub clock: &'a dyn Clock,
     /// The calls the connection may make.
     pub limits: &'a Limits,
+    /// The requests under way at every host.
+    pub hosts: &'a Hosts,
     /// The credential to send along.
     pub authorization: Option<&'a Authorization>,
     /// Is told of every wait before it is waited.
@@ -73,6 +77,8 @@ pub struct Pages {
     plan: Plan,
     pager: Pager,
     limits: http::Limits,
+    /// How many requests a host is sent at a time.
+    concurrency: usize,
     next: Result<Option<Ask>, Astray>,
     number: u64,
     requests: u64,
@@ -107,6 +113,7 @@ pub fn pages(connection: &Connection, resource: &Resource, start: &Start) -> Res
             timeout: connection.timeout,
             body: resource.caps.page_bytes,
         },
+        concurrency: connection.manners.concurrency,
         prototype,
         pager,
         number: 0,
@@ -167,11 +174,6 @@ impl Pages {
 
     /// Asks once for the page that `ask` describes.
     async fn attempt(&mut self, world: &World<'_>, ask: &Ask) -> Result<Page, Failure> {
-        let admitted = world.limits.admit(world.clock, world.told).await;
-        admitted.map_err(|spent| Error::Parked {
-            resumes_at: spent.until,
-            reason: spent.reason,
-        })?;
         let nothing = Redactor::default();
         let redactor = world
             .authorization
@@ -181,11 +183,23 @@ impl Pages {
             method: self.prototype.method(),
             url: redactor.redact(&http::shown(&request.url)).into(),
         };
+        let admitted = world
+            .limits
+            .admit(&asked.url, world.clock, world.told)
+            .await;
+        admitted.map_err(|spent| Error::Parked {
+            resumes_at: spent.until,
+            reason: spent.reason,
+        })?;
         if let Some(authorization) = world.authorization {
             request
                 .authorize(authorization, self.prototype.allowed())
                 .map_err(|source| no_answer(asked.clone(), source))?;
         }
+        let _seat = world
+            .hosts
+            .enter(request.url.origin(), self.concurrency)
+            .await;
         self.requests += 1;
         let answer = match world.http.send(request, self.limits).await {
             Ok(answer) => answer,
@@ -198,9 +212,12 @@ impl Pages {
             }
             Err(source) => return Err(no_answer(asked, source).into()),
         };
-        world
-            .limits
-            .learn(world.clock.now(), answer.status, &answer.headers);
+        world.limits.learn(
+            world.clock.now(),
+            &asked.url,
+            answer.status,
+            &answer.headers,
+        );
         let (body, found) = self.read(&answer, asked.clone(), redactor)?;
         let answered = Answered {
             url: &answer.url,

@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::SharedClock;
 use crate::config::{Account, Accounts, Config, Flow, Name};
-use crate::fetch::Limits;
+use crate::fetch::{Hosts, Limits};
 use crate::http;
 use crate::journal::{self, Ending, Trigger};
 use crate::oauth::Keeper;
@@ -49,6 +49,7 @@ struct Inner {
     http: http::Client,
     clock: SharedClock,
     limits: BTreeMap<Name, Limits>,
+    hosts: Hosts,
     running: Mutex<HashMap<Name, Running>>,
     permits: Semaphore,
     tasks: TaskTracker,
@@ -121,7 +122,7 @@ impl Runner {
         let limits = config
             .connections
             .iter()
-            .map(|(name, connection)| (name.clone(), Limits::new(&connection.budgets)))
+            .map(|(name, connection)| (name.clone(), Limits::new(&connection.manners)))
             .collect();
         Self(Arc::new(Inner {
             permits: Semaphore::new(config.max_concurrent),
@@ -131,6 +132,7 @@ impl Runner {
             http,
             clock,
             limits,
+            hosts: Hosts::default(),
             running: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: Stop::default(),

@@ -5,8 +5,8 @@ mod base;
 mod client;
 mod endpoints;
 mod grant;
-mod limits;
 mod login;
+mod manners;
 mod oauth;
 mod placement;
 mod read;
@@ -28,6 +28,7 @@ use crate::template::Template;
 
 pub use base::{BaseError, BaseTemplate};
 pub use endpoints::{Endpoints, Issuer};
+pub use manners::{Budget, Left, LimitHeaders, Manners, Reserve};
 pub use session::{Call, Session, SessionEnd, TokenAt};
 
 pub(in crate::config) use address::below;
@@ -54,8 +55,8 @@ pub struct Connection {
     pub allow_hosts: Vec<Origin>,
     /// The zone of wall-clock times this source sends; `None` if it was never said.
     pub time_zone: Option<TimeZone>,
-    /// Calls that may be made per window, where the source does not say so in headers.
-    pub budgets: Vec<Budget>,
+    /// How politely the source is asked.
+    pub manners: Manners,
     /// The longest one request may take, from connecting to the last byte.
     pub timeout: Duration,
 }
@@ -435,13 +436,4 @@ pub enum Meaning {
     Configuration,
     /// The grant is gone; a person must sign in.
     DeadGrant,
-}
-
-/// How many calls may be made in how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    /// The number of calls.
-    pub calls: u64,
-    /// The length of the window.
-    pub per: Duration,
 }

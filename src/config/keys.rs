@@ -105,6 +105,10 @@ const SOURCE: &[&str] = &[
     "allow_hosts",
     "time_zone",
     "limits",
+    "limit_headers",
+    "reserve",
+    "error_budget",
+    "concurrency",
     "paging",
     "timeout",
 ];
@@ -179,6 +183,13 @@ pub(super) static REFRESH: Keys = keys(
 pub(super) static ERROR_RULE: Keys = keys("an entry of `errors`", &["error", "contains", "means"]);
 /// Calls per window.
 pub(super) static LIMIT: Keys = keys("an entry of `limits`", &["calls", "per"]);
+/// Headers that tell of a window.
+pub(super) static LIMIT_HEADERS: Keys = keys(
+    "an entry of `limit_headers`",
+    &["remaining", "usage", "limit", "reset", "per"],
+);
+/// How many refusals are forgiven.
+pub(super) static ERROR_BUDGET: Keys = keys("`error_budget`", &["errors", "per"]);
 /// Where a secret is.
 pub(super) static SECRET: Keys = Keys {
     may_hold_secrets: true,
@@ -276,7 +287,7 @@ pub(super) fn section_of(name: &str) -> Option<&'static str> {
 
 /// Every kind of table there is.
 #[cfg(test)]
-static ALL: [&Keys; 20] = [
+static ALL: [&Keys; 22] = [
     &ROOT,
     &VAULT,
     &CONNECTION,
@@ -286,6 +297,8 @@ static ALL: [&Keys; 20] = [
     &REFRESH,
     &ERROR_RULE,
     &LIMIT,
+    &LIMIT_HEADERS,
+    &ERROR_BUDGET,
     &SECRET,
     &FLOW,
     &BODY,

@@ -10,7 +10,9 @@ use jiff::SignedDuration;
 use self::server::{Line, Server, ok, say};
 use super::*;
 use crate::clock::SimClock;
-use crate::config::{Auth, Body, Budget, Caps, Cursor, Method, Name, Placement, SendCursor, Total};
+use crate::config::{
+    Auth, Body, Budget, Caps, Cursor, Manners, Method, Name, Placement, SendCursor, Total,
+};
 use crate::remedy::Remedy;
 use crate::secret::Secret;
 use crate::template::Template;
@@ -32,7 +34,7 @@ fn connection(base: &str) -> Connection {
         headers: Vec::new(),
         allow_hosts: Vec::new(),
         time_zone: None,
-        budgets: Vec::new(),
+        manners: Manners::default(),
         timeout: Duration::from_secs(5),
     }
 }
@@ -70,6 +72,7 @@ struct Reader {
     http: Client,
     clock: SimClock,
     limits: Limits,
+    hosts: Hosts,
     authorization: Option<Authorization>,
     waits: Mutex<Vec<Waiting>>,
 }
@@ -91,7 +94,8 @@ impl Reader {
             pages: pages(connection, resource, &start).unwrap(),
             http: Client::new(),
             clock,
-            limits: Limits::new(&connection.budgets),
+            limits: Limits::new(&connection.manners),
+            hosts: Hosts::default(),
             authorization: None,
             waits: Mutex::default(),
         }
@@ -111,6 +115,7 @@ impl Reader {
             http: &self.http,
             clock: &self.clock,
             limits: &self.limits,
+            hosts: &self.hosts,
             authorization: self.authorization.as_ref(),
             told: &told,
         };
@@ -327,8 +332,12 @@ async fn what_may_succeed_later_is_tried_again() {
             reader.all().await.unwrap(),
             [[r#"{"id":1}"#, r#"{"id":2}"#]]
         );
+        let waits = reader.waits();
+        let failures = waits
+            .iter()
+            .filter(|wait| matches!(wait.reason, Reason::Failed { .. }));
         assert_eq!(
-            (server.lines().len(), reader.waits().len()),
+            (server.lines().len(), failures.count()),
             (failed + 1, failed)
         );
     }
@@ -637,7 +646,7 @@ async fn a_stated_budget_holds_for_all_flows_of_a_connection() {
     let next = |number: u64| ok(format!(r#"{{"items":[],"next":"/{number}"}}"#));
     let server = Server::start((0..9).map(next).chain([ok("[]")])).await;
     let mut connection = connection(&server.base);
-    connection.budgets = vec![Budget {
+    connection.manners.budgets = vec![Budget {
         calls: 5,
         per: Duration::from_secs(60),
     }];

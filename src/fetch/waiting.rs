@@ -31,6 +31,15 @@ pub enum Reason {
         /// In how long.
         per: Duration,
     },
+    /// An endpoint refused us so often that the source would soon block us.
+    Refusals {
+        /// How many refusals it forgives.
+        errors: u64,
+        /// In how long.
+        per: Duration,
+    },
+    /// The source was overloaded a short time ago, and is asked more slowly.
+    Overloaded,
     /// A try failed; another follows.
     Failed {
         /// What was answered, if anything.
@@ -49,6 +58,12 @@ impl fmt::Display for Reason {
             Self::Budget { calls, per } => {
                 write!(f, "the stated limit of {calls} calls in {per:?} is used up")
             }
+            Self::Refusals { errors, per } => write!(
+                f,
+                "the source blocks clients after {errors} refused requests in {per:?}, and has \
+                 refused nearly as many"
+            ),
+            Self::Overloaded => f.write_str("the source was overloaded; it is asked more slowly"),
             Self::Failed {
                 status: Some(status),
             } => write!(f, "the source answered {status}"),

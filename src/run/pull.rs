@@ -266,6 +266,7 @@ impl<'a> Pull<'a> {
             http: &source.http,
             clock: &*self.house.clock,
             limits: &self.house.limits[&self.connection.name],
+            hosts: &self.house.hosts,
             authorization: authorization.as_ref(),
             told,
         };

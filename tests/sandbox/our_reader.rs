@@ -51,7 +51,7 @@ impl Reader {
         Self {
             guest,
             config,
-            limits: Limits::new(&[]),
+            limits: Limits::new(&config::Manners::default()),
             authorization: Authorization::bearer(&token),
             waits: Mutex::default(),
         }
@@ -78,6 +78,7 @@ impl Reader {
             http: &http,
             clock: &clock,
             limits: &self.limits,
+            hosts: &fetch::Hosts::default(),
             authorization: Some(&self.authorization),
             told: &told,
         };

@@ -8,8 +8,7 @@ use toml::de::DeTable;
 use url::{Origin, Url};
 
 use super::address::{check_http_url, http_url, refuse_clear_text};
-use super::limits::budgets;
-use super::{Auth, Connection, base, oauth, placement, session};
+use super::{Auth, Connection, base, manners, oauth, placement, session};
 use crate::config::catalogue::{self, Provider};
 use crate::config::facts::{self, FactName};
 use crate::config::flow::{self, Paging};
@@ -83,10 +82,7 @@ pub(in crate::config) fn read(name: Name, item: &Item<'_>, places: &Places<'_>) 
         headers: table.or("headers", Vec::new(), headers),
         allow_hosts,
         time_zone: table.get("time_zone").and_then(|item| time_zone(&item)),
-        budgets: table
-            .get("limits")
-            .map(|item| budgets(&item))
-            .unwrap_or_default(),
+        manners: manners::read(&table),
         timeout: table.or("timeout", TIMEOUT, |item| item.duration(TIMEOUTS)),
         placement: placement::read(&table, auth.as_ref()),
         auth: auth?,

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::limits::budgets;
+use super::manners::budgets;
 use super::{Budget, ErrorRule, Meaning, RefreshPolicy, RefreshWindow, RetryInDoubt};
 use crate::config::keys;
 use crate::config::reader::{Item, Table};

@@ -132,6 +132,32 @@ fn connections() {
         ),
         (more("limits = [{ calls = 5 }]"), "4:11", "has no `per`"),
         (
+            more("reserve = \"100%\""),
+            "4:11",
+            "`reserve` is no share .. a share such as \"10%\"",
+        ),
+        (
+            more("limit_headers = [{ remaining = \"a b\", per = \"1d\" }]"),
+            "4:32",
+            "`remaining` is no name of a header",
+        ),
+        (
+            more("limit_headers = [{ remaining = \"X-Left\" }]"),
+            "4:18",
+            "has no `reset` .. or `per`",
+        ),
+        (
+            more("limit_headers = [{ remaining = \"A\", usage = \"B\", per = \"1d\" }]"),
+            "4:37",
+            "told by `remaining` or by `usage`",
+        ),
+        (
+            more("error_budget = { errors = 10 }"),
+            "4:16",
+            "`error_budget` has no `per`",
+        ),
+        (more("concurrency = 0"), "4:15", "out of range .. 1 to 64"),
+        (
             more("headers = { \"a b\" = \"x\" }"),
             "4:13",
             "no header name",

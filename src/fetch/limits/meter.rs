@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Spent;
+use super::{Allowance, LONGEST_WAIT, Spent};
 use crate::clock;
-use crate::config::Budget;
+use crate::config::{Budget, Reserve};
 use crate::fetch::Reason;
 
 /// Into how many slots a stated budget's window is divided: its calls return a slot at a time.
@@ -54,18 +54,56 @@ impl Meter {
             .retain(|(start, _)| *start <= now && clock::after(*start, per + slot) > now);
     }
 
-    /// Says until when no call may be made, if none may.
-    pub(super) fn spent(&self) -> Option<Spent> {
-        let used: u64 = self.slots.iter().map(|(_, count)| count).sum();
-        let (oldest, _) = self.slots.front()?;
+    /// Says until when no call may be made, if none may. Of a long window some calls are left to
+    /// others.
+    pub(super) fn spent(&self, reserve: Reserve) -> Option<Spent> {
+        let kept = match self.per > LONGEST_WAIT {
+            true => reserve.of(Some(self.calls)),
+            false => 0,
+        };
         let reason = Reason::Budget {
             calls: self.calls,
             per: self.per,
         };
-        (used >= self.calls).then(|| Spent {
-            until: self.leaves(*oldest),
-            reason,
-        })
+        let until = self.reached_until(self.calls - kept)?;
+        Some(Spent { until, reason })
+    }
+
+    /// Says until when all calls are used, if they are.
+    pub(super) fn full_until(&self) -> Option<Timestamp> {
+        self.reached_until(self.calls)
+    }
+
+    /// Says until when `count` calls count, if that many do.
+    fn reached_until(&self, count: u64) -> Option<Timestamp> {
+        let (oldest, _) = self.slots.front()?;
+        (self.used() >= count).then(|| self.leaves(*oldest))
+    }
+
+    fn used(&self) -> u64 {
+        self.slots.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Returns true if nothing counts.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Returns about when the latest call was made.
+    pub(super) fn latest(&self) -> Option<Timestamp> {
+        self.slots.back().map(|(start, _)| *start)
+    }
+
+    /// Returns what is left, for people to see.
+    pub(super) fn allowance(&self, now: Timestamp) -> Allowance {
+        let counts = |(start, _): &&(Timestamp, u64)| self.leaves(*start) > now;
+        let used: u64 = self.slots.iter().filter(counts).map(|(_, used)| used).sum();
+        Allowance {
+            window: format!("{} calls in {:?}", self.calls, self.per),
+            limit: Some(self.calls),
+            remaining: self.calls.saturating_sub(used),
+            resets_at: self.latest().map(|latest| self.leaves(latest)),
+        }
     }
 
     /// Counts one call.

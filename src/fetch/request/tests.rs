@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Auth, Caps, Cursor, Name, Paging, Placement};
+use crate::config::{Auth, Caps, Cursor, Manners, Name, Paging, Placement};
 use crate::fetch::records::Scalar;
 use crate::record::CursorValue;
 
@@ -33,7 +33,7 @@ fn connection(base: Option<&str>) -> Connection {
             .map(|url| url.parse::<Url>().unwrap().origin())
             .to_vec(),
         time_zone: None,
-        budgets: Vec::new(),
+        manners: Manners::default(),
         timeout: Duration::from_secs(5),
     }
 }

@@ -17,8 +17,8 @@ use jiff::Timestamp;
 use super::{Keeper, Revocation};
 use crate::clock::SimClock;
 use crate::config::{
-    Account, Auth, Connection, ErrorRule, Grant, Meaning, Name, OAuth, Placement, RefreshPolicy,
-    RefreshWindow, RetryInDoubt,
+    Account, Auth, Connection, ErrorRule, Grant, Manners, Meaning, Name, OAuth, Placement,
+    RefreshPolicy, RefreshWindow, RetryInDoubt,
 };
 use crate::http;
 use crate::oauth::testing::{LeapClock, Reply, Server, oauth};
@@ -92,7 +92,7 @@ impl House {
             headers: Vec::new(),
             allow_hosts: Vec::new(),
             time_zone: None,
-            budgets: Vec::new(),
+            manners: Manners::default(),
             timeout: Duration::from_secs(60),
         };
         let connections = BTreeMap::from([(name(), connection)]);
