@@ -5,11 +5,13 @@
 //! there is one way in and a second process can always join.
 
 mod client;
+mod door;
 mod vault;
 
 use std::convert::Infallible;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
@@ -33,6 +35,8 @@ use crate::run::{Event, Handle};
 use crate::secret::Secret;
 use crate::{oauth, run, status};
 
+use door::Bounds;
+
 pub use client::{Client, Problem};
 pub use vault::Adopted;
 
@@ -42,6 +46,19 @@ const BODY_LIMIT: usize = LONGEST_SECRET;
 const MOST_FLOWS: usize = 10_000;
 /// How many events may wait for a slow listener of one request.
 const EVENTS: usize = 64;
+/// What a visitor may take. Nobody types a request: what takes longer than this is stuck. The number
+/// of connections is far above what people and their scripts wait for at once, and far below the
+/// number of files a process may open.
+const BOUNDS: Bounds = Bounds {
+    header: Duration::from_secs(10),
+    body: Duration::from_secs(10),
+    body_bytes: match LONGEST_IMPORT > BODY_LIMIT {
+        true => LONGEST_IMPORT,
+        false => BODY_LIMIT,
+    },
+    connections: 256,
+    told: 16,
+};
 /// The socket's mode: its owner and its group, which the directory must let in first.
 const SOCKET_MODE: u32 = 0o660;
 
@@ -219,16 +236,10 @@ impl Socket {
     }
 
     /// Answers until `stop`, and then until the requests under way are answered.
-    ///
-    /// # Errors
-    /// If the socket breaks.
-    pub async fn serve(mut self, house: House, stop: CancellationToken) -> std::io::Result<()> {
-        let Some(listener) = self.listener.take() else {
-            return Ok(());
-        };
-        axum::serve(listener, router(house))
-            .with_graceful_shutdown(async move { stop.cancelled().await })
-            .await
+    pub async fn serve(mut self, house: House, stop: CancellationToken) {
+        if let Some(listener) = self.listener.take() {
+            door::serve(listener, router(house), BOUNDS, stop).await;
+        }
     }
 }
 

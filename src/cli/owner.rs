@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// Waits until the socket has given its last answers, but not for ever.
-pub(super) async fn last_answers(serving: JoinHandle<std::io::Result<()>>) {
+pub(super) async fn last_answers(serving: JoinHandle<()>) {
     // How the socket ends changes nothing about the work that is done.
     let _ = tokio::time::timeout(LAST_ANSWERS, serving).await;
 }
@@ -41,7 +41,7 @@ pub(super) struct Owner {
 
 struct Local {
     house: House,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     stop: CancellationToken,
 }
 
@@ -95,7 +95,6 @@ impl Owner {
         else {
             return;
         };
-        drop(self.client); // its idle connection would be waited for
         // Nobody new is let in; runs that others have asked for meanwhile are finished.
         stop.cancel();
         house.close().await;

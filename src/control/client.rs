@@ -64,6 +64,8 @@ impl Client {
     pub fn new(socket: &Path) -> Result<Self, Problem> {
         let http = reqwest::Client::builder()
             .unix_socket(socket)
+            // The owner closes idle connections, and a new one costs nothing.
+            .pool_max_idle_per_host(0)
             .no_proxy()
             .tls_certs_only([])
             .build()
