@@ -32,11 +32,12 @@ use self::paginate::{Answered, Ask, Pager};
 pub use self::records::Problem as BodyProblem;
 use self::records::{Found, Place, Plan};
 use self::request::Prototype;
+pub use self::request::filled;
 use self::retry::Verdict;
 use self::scope::Lacking;
 pub use self::waiting::{Reason, Waiting};
 use crate::clock::{self, Clock};
-use crate::config::{Connection, Facts, Paging, Resource};
+use crate::config::{Connection, Each, Facts, Paging, Resource};
 use crate::http::{self, Answer, Authorization, Client};
 use crate::record::{CursorValue, Page};
 use crate::secret::Redactor;
@@ -48,8 +49,12 @@ pub struct Start {
     pub account: Option<String>,
     /// What the authorization server said beside the tokens.
     pub facts: Arc<Facts>,
+    /// What the request is repeated for: what templates call `each.…`.
+    pub each: Each,
     /// The bookmark less the lookback, or where the configuration says to begin.
     pub since: Option<CursorValue>,
+    /// Where the read ends: what templates call `until`.
+    pub until: CursorValue,
     /// What templates call `now`.
     pub now: Timestamp,
 }

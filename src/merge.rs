@@ -51,6 +51,8 @@ pub struct Batch<'a> {
     pub pages: &'a [Page],
     /// Whose records they are, where the table tells.
     pub account: Option<&'a str>,
+    /// The columns of the table's `with`, each with its value as JSON.
+    pub given: &'a [(FieldPath, String)],
     /// The field whose values are wanted.
     pub watch: Option<&'a FieldPath>,
     /// What a row that changes has for `sync_at`.
@@ -67,20 +69,20 @@ pub struct Batch<'a> {
 /// If a record has no key or does not fit a declared column, or if the table is not ours or has
 /// another primary key. The caller's transaction must then be rolled back.
 pub fn upsert(tx: &Tx<'_>, table: &Table, batch: &Batch<'_>) -> Result<Merged, Error> {
-    let pages = batch.pages;
     let mut merged = Merged::default();
     let mut shape = match shape::settled(tx, table)? {
         Some(shape) => shape,
-        None => grow::grow(tx, table, pages)?,
+        None => grow::grow(tx, table, batch)?,
     };
     let mut from = Position::default();
     for _ in 0..=MOST_CHANGES {
         let Some(stopped) = write::write(tx, table, batch, &shape, from, &mut merged)? else {
-            merged.tally.pages = pages.len() as u64;
-            merged.tally.bytes = pages.iter().map(|page| page.body.len() as u64).sum();
+            merged.tally.pages = batch.pages.len() as u64;
+            let bytes = batch.pages.iter().map(|page| page.body.len() as u64);
+            merged.tally.bytes = bytes.sum();
             return Ok(merged);
         };
-        shape = grow::grow(tx, table, pages)?;
+        shape = grow::grow(tx, table, batch)?;
         from = stopped;
     }
     Err(Error::Unsettled {

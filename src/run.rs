@@ -6,6 +6,8 @@
 
 mod error;
 mod event;
+mod fan_out;
+mod item;
 mod pull;
 mod reach;
 mod room;
@@ -295,7 +297,7 @@ impl Inner {
         ended
     }
 
-    /// Reads the records of every account the flow is about. One that fails does not stop the others.
+    /// Reads the records of everything the flow is about. What fails does not stop the rest.
     async fn read(
         &self,
         flow: &Flow,
@@ -303,11 +305,19 @@ impl Inner {
         told: &Told,
         began: Timestamp,
     ) -> (Result<(), Error>, Tally) {
-        let accounts = self.accounts(flow);
         let mut tally = Tally::default();
+        let accounts = self.accounts(flow);
+        let items = match fan_out::items(flow, accounts, &self.config, &self.data).await {
+            Ok(items) => items,
+            Err(error) => return (Err(error), tally),
+        };
         let mut failed = Vec::new();
-        for account in &accounts {
-            let pull = pull::Pull::new(self, flow, account, run, told, began, tally);
+        let mut ended: Option<&Account> = None;
+        for item in &items {
+            if ended == Some(&item.account) {
+                continue;
+            }
+            let pull = pull::Pull::new(self, flow, item, run, told, began, tally);
             let result = AssertUnwindSafe(pull.whole()).catch_unwind().await;
             let result = match result {
                 Ok(Ok(())) => pull.complete().await,
@@ -317,13 +327,19 @@ impl Inner {
             tally = pull.tally();
             match result {
                 Ok(()) => {}
-                Err(error @ (Error::Interrupted | Error::TimedOut { .. })) => {
-                    return (Err(error), tally);
+                Err(error) if error.ends_all() => return (Err(error), tally),
+                Err(error) if error.ends_account() => {
+                    ended = Some(&item.account);
+                    failed.push((item.to_string(), error));
                 }
-                Err(error) => failed.push((account.clone(), error)),
+                Err(error) => failed.push((item.to_string(), error)),
             }
         }
-        (Error::of_accounts(failed, accounts.len()), tally)
+        let what = match flow.for_each.is_empty() {
+            true => "accounts",
+            false => "items",
+        };
+        (Error::of_parts(failed, items.len(), what), tally)
     }
 
     /// Returns the accounts whose records a flow reads now.

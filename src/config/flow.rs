@@ -1,6 +1,7 @@
 //! A flow: one resource of one connection, kept in one table.
 
 mod cursor;
+mod fan_out;
 pub(in crate::config) mod paging;
 pub(in crate::config) mod read;
 pub(in crate::config) mod resource;
@@ -25,6 +26,8 @@ pub struct Flow {
     pub connection: Name,
     /// Whose records it reads.
     pub accounts: Accounts,
+    /// What its request is repeated for, from the outermost level in; once if there is nothing.
+    pub for_each: Vec<Level>,
     /// When it runs; never by itself if there is none.
     pub schedule: Option<Schedule>,
     /// The longest one run may take.
@@ -44,6 +47,38 @@ pub enum Accounts {
     All,
     /// These.
     These(Vec<Name>),
+}
+
+/// The values of one item that a flow's request is repeated for: what templates call `each.…`.
+pub type Each = serde_json::Map<String, serde_json::Value>;
+
+/// What a flow's request is repeated for: the items of a level, for each item of the level before.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Level {
+    /// The rows of a query on our own data; `:name` in it is a value of an earlier level.
+    Rows(String),
+    /// These.
+    Listed(Vec<Each>),
+}
+
+/// A column whose value comes from the item that is read, not from the record.
+#[derive(Debug, Clone)]
+pub struct With {
+    /// Its name, which hides a field of the record that is called so.
+    pub column: String,
+    /// What it holds.
+    pub value: Given,
+}
+
+/// What a column of an item holds.
+#[derive(Debug, Clone)]
+pub enum Given {
+    /// A value of the item, with its type.
+    Each(String),
+    /// The same in all rows.
+    Constant(serde_json::Value),
+    /// Text.
+    Text(Template),
 }
 
 /// One paginated resource.
@@ -195,6 +230,8 @@ pub struct Table {
     pub key: Vec<FieldPath>,
     /// Which fields become columns.
     pub columns: Columns,
+    /// The columns that say for which item a row was read; they may be part of the key.
+    pub with: Vec<With>,
     /// True if a row belongs to one account of the connection, which its key then names too.
     pub by_account: bool,
 }

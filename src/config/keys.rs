@@ -201,6 +201,8 @@ pub(super) static FLOW: Keys = keys(
     &[
         "connection",
         "accounts",
+        "for_each",
+        "with",
         "enabled",
         "schedule",
         "every",
@@ -222,6 +224,8 @@ pub(super) static FLOW: Keys = keys(
         "columns",
     ],
 );
+/// What a flow is repeated for.
+pub(super) static FOR_EACH: Keys = keys("`for_each`", &["sql", "list"]);
 /// What is posted.
 pub(super) static BODY: Keys = keys("`body`", &["json", "form"]);
 /// How a run reads only what changed.
@@ -287,7 +291,7 @@ pub(super) fn section_of(name: &str) -> Option<&'static str> {
 
 /// Every kind of table there is.
 #[cfg(test)]
-static ALL: [&Keys; 22] = [
+static ALL: &[&Keys] = &[
     &ROOT,
     &VAULT,
     &CONNECTION,
@@ -301,6 +305,7 @@ static ALL: [&Keys; 22] = [
     &ERROR_BUDGET,
     &SECRET,
     &FLOW,
+    &FOR_EACH,
     &BODY,
     &CURSOR,
     &COLUMN,

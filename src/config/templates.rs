@@ -1,6 +1,6 @@
 //! Templates as the configuration writes them: their variables are known before anything runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::value::{Serde, Value as Sample};
 use reqwest::header::{HeaderName, HeaderValue};
@@ -20,6 +20,17 @@ const RESERVED: [&str; 5] = [
     "connection",
 ];
 
+/// What stands behind `each.`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum EachNames {
+    /// Nothing: the request is not repeated.
+    None,
+    /// Whatever a query gives.
+    Any,
+    /// These.
+    These(BTreeSet<String>),
+}
+
 /// What templates of one place may mention.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Variables<'v> {
@@ -29,6 +40,8 @@ pub(super) struct Variables<'v> {
     vars: Option<(&'static str, &'v BTreeMap<String, Value>)>,
     /// What stands behind `fact.`; `None` if that is not known.
     facts: Option<&'v [FactName]>,
+    /// What stands behind `each.`.
+    each: &'v EachNames,
     /// Whether the header `Authorization` may be written.
     authorizes: bool,
 }
@@ -40,6 +53,7 @@ impl<'v> Variables<'v> {
             names: &["now"],
             vars: None,
             facts: Some(facts),
+            each: &EachNames::None,
             authorizes: false,
         }
     }
@@ -58,6 +72,7 @@ impl<'v> Variables<'v> {
             names: &["now"],
             vars: Some(("secret", secrets)),
             facts: Some(&[]),
+            each: &EachNames::None,
             authorizes: true,
         }
     }
@@ -75,15 +90,29 @@ impl<'v> Variables<'v> {
         vars: &'v BTreeMap<String, Value>,
         facts: Option<&'v [FactName]>,
         has_accounts: bool,
+        each: &'v EachNames,
     ) -> Self {
         Self {
             names: match has_accounts {
-                true => &["account", "bookmark", "now"],
-                false => &["bookmark", "now"],
+                true => &["account", "bookmark", "now", "until"],
+                false => &["bookmark", "now", "until"],
             },
             vars: Some(("var", vars)),
             facts,
+            each,
             authorizes: false,
+        }
+    }
+
+    /// The same without what changes from run to run: for what stands in rows, which would differ
+    /// each time.
+    pub(super) fn lasting(self) -> Self {
+        Self {
+            names: match self.names.contains(&"account") {
+                true => &["account"],
+                false => &[],
+            },
+            ..self
         }
     }
 
@@ -107,7 +136,7 @@ impl<'v> Variables<'v> {
         // Filters and tests are looked up only when they run, so the template is run once with
         // values that resemble the real ones; what else goes wrong with those says nothing.
         if known
-            && let Err(error) = template.render(&self.sample())
+            && let Err(error) = template.render(&self.sample(&template))
             && error.message.starts_with("unknown ")
         {
             self.refuse(item, error);
@@ -133,6 +162,11 @@ impl<'v> Variables<'v> {
             _ if head == "fact" => self
                 .facts
                 .is_none_or(|facts| facts.iter().any(|fact| fact.as_str() == rest)),
+            _ if head == "each" => match self.each {
+                EachNames::None => false,
+                EachNames::Any => true,
+                EachNames::These(names) => var.is_empty() || names.contains(var),
+            },
             _ => self.names.contains(&variable),
         };
         if !fine {
@@ -142,6 +176,10 @@ impl<'v> Variables<'v> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if head == "account" && matches!(self.vars, Some(("var", _))) => {
                     "say whose records the flow reads: accounts = \"all\"".to_owned()
+                }
+                None if head == "each" && *self.each == EachNames::None => {
+                    "say what the flow is repeated for: for_each = { sql = \"SELECT …\" }"
+                        .to_owned()
                 }
                 None if head == "fact" => {
                     format!("have the connection keep it: facts = [\"{rest}\"]")
@@ -174,10 +212,15 @@ impl<'v> Variables<'v> {
             vars.keys().map(name).collect::<Vec<_>>()
         };
         let vars = self.vars.into_iter().flat_map(named);
+        let each = match self.each {
+            EachNames::These(names) => Some(names.iter().map(|name| format!("each.{name}"))),
+            EachNames::None | EachNames::Any => None,
+        };
         self.names
             .iter()
             .map(|name| (*name).to_owned())
             .chain(vars)
+            .chain(each.into_iter().flatten())
             .chain(
                 self.facts
                     .unwrap_or_default()
@@ -187,17 +230,24 @@ impl<'v> Variables<'v> {
             .collect()
     }
 
-    fn sample(&self) -> Sample {
+    fn sample(&self, template: &Template) -> Sample {
         let names = [
             ("account", Sample::from("berlin")),
             ("bookmark", Sample::from("2026-01-01T00:00:00")),
             ("now", Sample::from("2026-01-01T00:00:00Z")),
             ("token", Sample::from("x")),
+            ("until", Sample::from("2026-01-01T00:00:00Z")),
         ];
+        let each = template
+            .variables()
+            .iter()
+            .filter_map(|variable| variable.strip_prefix("each."))
+            .map(|name| (name.to_owned(), Sample::from("1")));
+        let each = ("each", Sample::from_pairs(each));
         let vars = self.vars.map(|(space, vars)| (space, Serde(vars).into()));
         let facts = Facts::of_answer(self.facts.unwrap_or_default(), |_| Some("x".to_owned()));
         let facts = ("fact", facts.context());
-        Sample::from_pairs(names.into_iter().chain(vars).chain([facts]))
+        Sample::from_pairs(names.into_iter().chain(vars).chain([facts, each]))
     }
 
     /// Reads query parameters or form fields, in the order written; numbers and booleans count as

@@ -17,7 +17,7 @@ use self::address::{resolve, set_query};
 use self::posted::Posted;
 use super::paginate::Ask;
 use super::{Error, Start, odata};
-use crate::config::{self, Auth, Body, Connection, Facts, Resource};
+use crate::config::{self, Auth, Body, Connection, Each, Facts, Resource};
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use crate::template::{self, Template};
 
@@ -117,11 +117,25 @@ impl Prototype {
     }
 }
 
+/// Fills in a template that is no part of the request, `place`, with what the request has.
+///
+/// # Errors
+/// If the template fails.
+pub fn filled(
+    resource: &Resource,
+    start: &Start,
+    place: &str,
+    template: &Template,
+) -> Result<String, Error> {
+    Writer::new(resource, start).text(place, template)
+}
+
 /// Fills in templates.
 struct Writer {
     context: Context,
     has_bookmark: bool,
     facts: Arc<Facts>,
+    each: Each,
 }
 
 impl Writer {
@@ -132,6 +146,8 @@ impl Writer {
             ("now", Context::from(now.to_string())),
             ("var", Context::from(Serde(&resource.vars))),
             ("fact", start.facts.context()),
+            ("each", Context::from(Serde(&start.each))),
+            ("until", Context::from(start.until.to_string())),
         ];
         if let Some(account) = &start.account {
             names.push(("account", Context::from(account.as_str())));
@@ -143,6 +159,7 @@ impl Writer {
             context: Context::from_pairs(names),
             has_bookmark: start.since.is_some(),
             facts: Arc::clone(&start.facts),
+            each: start.each.clone(),
         }
     }
 
@@ -166,11 +183,24 @@ impl Writer {
                 let message = "there is no bookmark yet; say where to begin with `cursor.start`";
                 return wrong(place, message.to_owned());
             }
+            if let Some(name) = self.each_missing(template) {
+                let given = self.each.keys().map(|name| format!("`{name}`"));
+                let given = given.collect::<Vec<_>>().join(", ");
+                return wrong(place, format!("`for_each` gives {given} and no `{name}`"));
+            }
             match self.facts.missing(template) {
                 Some(name) => Error::NoFact { name },
                 None => wrong(place, error.message),
             }
         })
+    }
+
+    /// Returns the first value of the item that a template needs and that is not there.
+    fn each_missing<'t>(&self, template: &'t Template) -> Option<&'t str> {
+        let needed = template.variables().iter();
+        needed
+            .filter_map(|variable| variable.strip_prefix("each."))
+            .find(|name| !self.each.contains_key(*name))
     }
 
     /// Returns the text, or nothing if it needs a bookmark that is not there.

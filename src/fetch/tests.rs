@@ -87,7 +87,9 @@ impl Reader {
         let start = Start {
             account: None,
             facts: Arc::default(),
+            each: Each::new(),
             since: None,
+            until: CursorValue::read(NOW),
             now: clock.now(),
         };
         Self {
@@ -301,7 +303,9 @@ async fn a_run_reads_from_its_bookmark() {
     let start = Start {
         account: None,
         facts: Arc::default(),
+        each: Each::new(),
         since,
+        until: CursorValue::read(NOW),
         now: reader.clock.now(),
     };
     reader.pages = pages(&connection(&server.base), &resource, &start).unwrap();

@@ -5,23 +5,24 @@ use std::collections::HashSet;
 use rusqlite::params;
 use tracing::info;
 
+use super::Batch;
 use super::error::{Error, MOST_COLUMNS};
 use super::kind::{self, Seen};
 use super::rebuild;
 use super::shape::{self, Column, SYNC_ACCOUNT, SYNC_AT, Shape, quoted};
 use super::survey::survey;
 use crate::config::{Kind, Table};
-use crate::record::{FieldPath, Page};
+use crate::record::FieldPath;
 use crate::store::Tx;
 
 /// Names that no field gets for its column: ours, and the one SQLite lets us call any row by.
 const RESERVED: [&str; 4] = [SYNC_AT, SYNC_ACCOUNT, "sync_deleted_at", "_rowid_"];
 
-/// Makes the table, or changes it, so that it holds every value of `pages`.
-pub(super) fn grow(tx: &Tx<'_>, table: &Table, pages: &[Page]) -> Result<Shape, Error> {
+/// Makes the table, or changes it, so that it holds every value of `batch`.
+pub(super) fn grow(tx: &Tx<'_>, table: &Table, batch: &Batch<'_>) -> Result<Shape, Error> {
     let stored = shape::stored(tx, &table.name)?;
     let mut columns = shape::wanted(table, stored.as_deref().unwrap_or_default());
-    let survey = survey(table, &columns, pages)?;
+    let survey = survey(table, &columns, batch)?;
     let present = rebuild::present(tx, &table.name)?;
     let mut taken: HashSet<String> = present.iter().map(|column| lower(&column.name)).collect();
     taken.extend(RESERVED.map(str::to_owned));

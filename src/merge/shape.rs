@@ -113,7 +113,8 @@ pub(super) fn stored(conn: &Connection, table: &str) -> Result<Option<Vec<Column
 
 /// Returns the columns the configuration asks for, with the kinds already known.
 ///
-/// A key field that is no listed column becomes one, before the others.
+/// A key field that is no listed column becomes one, before the others; so does a column of the
+/// item, behind them.
 pub(super) fn wanted(table: &Table, stored: &[Column]) -> Vec<Column> {
     let is_key = |field: &FieldPath| table.key.contains(field);
     let known = |column: &Column| {
@@ -164,6 +165,20 @@ pub(super) fn wanted(table: &Table, stored: &[Column]) -> Vec<Column> {
             is_key: true,
         };
         columns.insert(0, column);
+    }
+    for with in &table.with {
+        let field = FieldPath::of([&with.column]);
+        if columns.iter().any(|column| column.field == field) {
+            continue;
+        }
+        let before = stored.iter().find(|before| before.field == field);
+        columns.push(Column {
+            name: before.map_or(&with.column, |before| &before.name).clone(),
+            field,
+            kind: before.and_then(known),
+            is_declared: false,
+            is_key: false,
+        });
     }
     columns
 }

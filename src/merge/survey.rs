@@ -1,11 +1,11 @@
 //! What fields some records have, and what sorts of values are in them.
 
+use super::Batch;
 use super::error::{Error, MOST_COLUMNS, Place};
 use super::kind::Seen;
 use super::shape::Column;
 use super::walk::{Unknown, Walk};
 use crate::config::{Columns, Table};
-use crate::record::Page;
 
 /// What the records of some pages hold.
 pub(super) struct Survey {
@@ -15,8 +15,12 @@ pub(super) struct Survey {
     pub(super) fresh: Vec<String>,
 }
 
-/// Looks at every record of `pages`.
-pub(super) fn survey(table: &Table, columns: &[Column], pages: &[Page]) -> Result<Survey, Error> {
+/// Looks at every record of `batch`.
+pub(super) fn survey(
+    table: &Table,
+    columns: &[Column],
+    batch: &Batch<'_>,
+) -> Result<Survey, Error> {
     let mut walk = Walk::new(match table.columns {
         Columns::All => Unknown::Learnt,
         Columns::Listed(_) => Unknown::Ignored,
@@ -25,9 +29,12 @@ pub(super) fn survey(table: &Table, columns: &[Column], pages: &[Page]) -> Resul
         .iter()
         .map(|column| walk.want(&column.field))
         .collect();
+    for (field, raw) in batch.given {
+        walk.give(field, raw);
+    }
     let mut seen = vec![Seen::NOTHING; walk.slots()];
     let mut slots = Vec::new();
-    for page in pages {
+    for page in batch.pages {
         for (index, record) in page.texts().enumerate() {
             let place = Place {
                 table,

@@ -86,6 +86,7 @@ impl Room {
                 let batch = Batch {
                     pages: &pages,
                     account: account.as_deref(),
+                    given: &[],
                     watch: watch.as_ref(),
                     at,
                 };
@@ -179,6 +180,7 @@ fn table(name: &str, key: &[&str]) -> Table {
         name: name.to_owned(),
         key,
         columns: Columns::All,
+        with: Vec::new(),
         by_account: false,
     }
 }

@@ -29,13 +29,15 @@ pub(super) enum Unknown {
 
 /// Finds wanted fields in records, one slot for each. An empty slot is a field that is not there.
 #[derive(Debug)]
-pub(super) struct Walk {
+pub(super) struct Walk<'g> {
     levels: Vec<Level>,
     unknown: Unknown,
     slots: usize,
     learnt: Vec<String>,
     met_unknown: bool,
     is_crowded: bool,
+    /// The slots of fields that no record decides, and what is in them.
+    given: Vec<(usize, &'g str)>,
 }
 
 /// The names inside one object: the record, or an object a path leads through.
@@ -59,7 +61,7 @@ struct Field {
     follower: usize,
 }
 
-impl Walk {
+impl<'g> Walk<'g> {
     pub(super) fn new(unknown: Unknown) -> Self {
         Self {
             levels: vec![Level::default()],
@@ -68,7 +70,14 @@ impl Walk {
             learnt: Vec::new(),
             met_unknown: false,
             is_crowded: false,
+            given: Vec::new(),
         }
+    }
+
+    /// Has a field be what is given, JSON, in every record, whatever the record says.
+    pub(super) fn give(&mut self, path: &FieldPath, raw: &'g str) {
+        let slot = self.want(path);
+        self.given.push((slot, raw));
     }
 
     /// Asks for one more field, for a column; returns its slot. Asked for twice, it has one slot.
@@ -131,11 +140,17 @@ impl Walk {
         &mut self,
         record: &'p str,
         slots: &mut Vec<&'p str>,
-    ) -> Result<bool, serde_json::Error> {
+    ) -> Result<bool, serde_json::Error>
+    where
+        'g: 'p,
+    {
         slots.clear();
         slots.resize(self.slots, "");
         self.met_unknown = false;
         self.object(0, record, slots)?;
+        for (slot, raw) in &self.given {
+            slots[*slot] = raw;
+        }
         Ok(self.met_unknown)
     }
 
@@ -203,14 +218,14 @@ impl Level {
 }
 
 /// Walks one object.
-struct Object<'w, 's, 'p> {
-    walk: &'w mut Walk,
+struct Object<'w, 's, 'p, 'g> {
+    walk: &'w mut Walk<'g>,
     level: usize,
     slots: &'s mut Vec<&'p str>,
     expected: usize,
 }
 
-impl<'p> Visitor<'p> for Object<'_, '_, 'p> {
+impl<'p> Visitor<'p> for Object<'_, '_, 'p, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

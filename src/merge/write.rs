@@ -90,7 +90,7 @@ enum Row {
 
 struct Writer<'t, 'l> {
     shape: &'l Shape,
-    walk: Walk,
+    walk: Walk<'l>,
     /// The slot of each column.
     targets: Vec<usize>,
     /// The slot of the watched field.
@@ -117,6 +117,9 @@ impl<'t, 'l> Writer<'t, 'l> {
             .iter()
             .map(|column| walk.want(&column.field))
             .collect();
+        for (field, raw) in batch.given {
+            walk.give(field, raw);
+        }
         let watched = batch.watch.map(|field| walk.watch(field));
         let mut statement = tx.prepare_cached(&upsert(shape))?;
         // The last parameters are our own columns. They stay bound from row to row.

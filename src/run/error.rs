@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::fan_out::Problem;
 use crate::config::{self, Account, BaseError, Flow, Name};
 use crate::journal::Outcome;
 use crate::remedy::Remedy;
 use crate::{fetch, merge, oauth, store};
+
+/// How many of the accounts or items that failed are named with the reason; what ails the rest is
+/// likely the same.
+const MOST_NAMED: usize = 10;
 
 /// Why a run did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +52,18 @@ pub enum Error {
         /// The flow's `timeout`.
         limit: Duration,
     },
-    /// Some of the accounts could not be read; the others were.
-    #[error("{}", accounts(failed, *of))]
-    Accounts {
+    /// What the run is about is not known.
+    #[error(transparent)]
+    Items(#[from] Problem),
+    /// Some of what the run is about could not be read; the rest was.
+    #[error("{}", parts(failed, *of, what))]
+    Parts {
         /// Which, and why.
-        failed: Vec<(Account, Error)>,
-        /// How many the run was about.
+        failed: Vec<(String, Error)>,
+        /// How many there were.
         of: usize,
+        /// What they are: `accounts` or `items`.
+        what: &'static str,
     },
     /// The program was told to stop.
     #[error("stopped before it was done")]
@@ -96,19 +106,39 @@ impl Error {
         }
     }
 
-    /// Returns what a run came to that read `of` accounts, some of which failed.
-    pub(super) fn of_accounts(mut failed: Vec<(Account, Self)>, of: usize) -> Result<(), Self> {
+    /// Returns what a run came to that read `of` accounts or items, some of which failed.
+    pub(super) fn of_parts(
+        mut failed: Vec<(String, Self)>,
+        of: usize,
+        what: &'static str,
+    ) -> Result<(), Self> {
         match (failed.len(), of) {
             (0, _) => Ok(()),
             (1, 1) => Err(failed.remove(0).1),
-            _ => Err(Self::Accounts { failed, of }),
+            _ => Err(Self::Parts { failed, of, what }),
         }
+    }
+
+    /// Returns true if nothing else of the run can succeed after this.
+    pub(super) fn ends_all(&self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted | Self::TimedOut { .. } | Self::Store(_)
+        )
+    }
+
+    /// Returns true if nothing else of the same account can succeed after this.
+    pub(super) fn ends_account(&self) -> bool {
+        matches!(
+            self,
+            Self::OAuth(_) | Self::NoFact { .. } | Self::Base { .. }
+        )
     }
 
     /// Returns the error a person must act on first.
     fn foremost(&self) -> &Self {
         match self {
-            Self::Accounts { failed, .. } => failed
+            Self::Parts { failed, .. } => failed
                 .iter()
                 .map(|(_, error)| error)
                 .max_by_key(|error| error.remedy())
@@ -133,12 +163,13 @@ impl Error {
             Self::Fetch(error) => error.remedy(),
             Self::Merge(error) => error.remedy(),
             Self::Store(error) => error.remedy(),
+            Self::Items(problem) => problem.remedy(),
             Self::NoFact { .. } => Remedy::Login,
             Self::Base { .. } => Remedy::EditConfig,
             Self::TimedOut { .. } | Self::Interrupted => Remedy::Wait,
             Self::Panicked(_) => Remedy::Report,
-            Self::Accounts { .. } => match self.foremost() {
-                Self::Accounts { .. } => Remedy::Report,
+            Self::Parts { .. } => match self.foremost() {
+                Self::Parts { .. } => Remedy::Report,
                 error => error.remedy(),
             },
             Self::UnknownFlow(_) => Remedy::EditConfig,
@@ -151,7 +182,7 @@ impl Error {
         match self {
             Self::Interrupted => Outcome::Interrupted,
             Self::Fetch(fetch::Error::Parked { .. }) => Outcome::Parked,
-            Self::Accounts { failed, .. }
+            Self::Parts { failed, .. }
                 if failed
                     .iter()
                     .all(|(_, error)| error.outcome() == Outcome::Parked) =>
@@ -168,7 +199,7 @@ impl Error {
         match self {
             Self::Fetch(fetch::Error::Parked { resumes_at, .. }) => Some(*resumes_at),
             // When the first of them can go on.
-            Self::Accounts { failed, .. } if self.outcome() == Outcome::Parked => failed
+            Self::Parts { failed, .. } if self.outcome() == Outcome::Parked => failed
                 .iter()
                 .filter_map(|(_, error)| error.resumes_at())
                 .min(),
@@ -187,6 +218,7 @@ impl Error {
     pub fn hint(&self, flow: &Flow) -> Option<String> {
         let own = match self.foremost() {
             Self::OAuth(error) => error.hint(),
+            Self::Items(problem) => problem.hint(),
             Self::Fetch(fetch::Error::InsufficientScope { .. }) => Some(format!(
                 "add the scope to `scopes` of `[connection.{0}]`, allow it for the app at the \
                  provider, and sign in again: tidegate login {0}",
@@ -228,16 +260,18 @@ impl Error {
     }
 }
 
-/// Says which accounts could not be read, and why each.
-fn accounts(failed: &[(Account, Error)], of: usize) -> String {
-    let each = failed.iter().map(|(account, error)| {
-        let [connection, name] = account.row();
-        let name = if name.is_empty() { connection } else { name };
-        format!("`{name}`: {}", crate::remedy::told(error))
-    });
-    let each: Vec<String> = each.collect();
+/// Says which accounts or items could not be read, and why each.
+fn parts(failed: &[(String, Error)], of: usize, what: &str) -> String {
+    let each = failed
+        .iter()
+        .take(MOST_NAMED)
+        .map(|(name, error)| format!("`{name}`: {}", crate::remedy::told(error)));
+    let mut each: Vec<String> = each.collect();
+    if failed.len() > MOST_NAMED {
+        each.push(format!("and {} more", failed.len() - MOST_NAMED));
+    }
     format!(
-        "{} of {of} accounts could not be read: {}",
+        "{} of {of} {what} could not be read: {}",
         failed.len(),
         each.join("; ")
     )

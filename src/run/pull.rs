@@ -11,15 +11,17 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
+use super::item::Item;
 use super::reach::{Reach, Step};
 use super::room::{Room, Share};
 use super::{Error, Event, Inner, Told};
-use crate::config::{Account, Accounts, Connection, Facts, Flow, Name, Placement};
+use crate::config::{Accounts, Connection, Facts, Flow, Name, Placement};
 use crate::fetch::{self, Pages, Start, Waiting, World};
 use crate::http::{Authorization, Client};
 use crate::oauth::{self, AccessToken};
-use crate::record::{CursorValue, Page, Tally};
+use crate::record::{CursorValue, FieldPath, Page, Tally};
 use crate::secret::ExposeSecret;
+use crate::template::Template;
 use crate::{bookmark, clock, journal, merge};
 
 /// How many fetched pages may wait to be merged.
@@ -42,7 +44,7 @@ pub(super) struct Pull<'a> {
     house: &'a Inner,
     flow: &'a Flow,
     connection: &'a Connection,
-    account: &'a Account,
+    item: &'a Item,
     run: i64,
     told: &'a Told,
     began: Timestamp,
@@ -52,15 +54,17 @@ pub(super) struct Pull<'a> {
 struct Progress {
     tally: Tally,
     reach: Option<Reach>,
+    /// The columns that say for which item a row was read, with their values.
+    given: Arc<Vec<(FieldPath, String)>>,
 }
 
 impl<'a> Pull<'a> {
-    /// Prepares to read the records of `account` for a run that began at `began` and has come to
+    /// Prepares to read the records of `item` for a run that began at `began` and has come to
     /// `tally` by now.
     pub(super) fn new(
         house: &'a Inner,
         flow: &'a Flow,
-        account: &'a Account,
+        item: &'a Item,
         run: i64,
         told: &'a Told,
         began: Timestamp,
@@ -70,24 +74,24 @@ impl<'a> Pull<'a> {
             house,
             flow,
             connection: house.config.connection(flow),
-            account,
+            item,
             run,
             told,
             began,
-            progress: Mutex::new(Progress { tally, reach: None }),
+            progress: Mutex::new(Progress {
+                tally,
+                reach: None,
+                given: Arc::default(),
+            }),
         }
-    }
-
-    /// Returns what the account's part of the flow is called where bookmarks are kept.
-    fn part(&self) -> String {
-        let name = self.account.name.as_ref();
-        name.map(Name::to_string).unwrap_or_default()
     }
 
     /// Returns the account as rows and templates name it, where the flow is about accounts; one
     /// without a name is called `""`.
     fn named_account(&self) -> Option<String> {
-        (self.flow.accounts != Accounts::Nameless).then(|| self.part())
+        let name = self.item.account.name.as_ref();
+        let has_accounts = self.flow.accounts != Accounts::Nameless;
+        has_accounts.then(|| name.map(Name::to_string).unwrap_or_default())
     }
 
     /// What has become of the records so far.
@@ -120,16 +124,19 @@ impl<'a> Pull<'a> {
 
         let facts = self.facts().await?;
         let located = self.connection.located(&facts);
-        let connection = located.map_err(|error| Error::of_base(self.account, error))?;
+        let connection = located.map_err(|error| Error::of_base(&self.item.account, error))?;
         let start = Start {
             account: self.named_account(),
             facts,
+            each: self.item.each.clone(),
             since,
+            until: CursorValue::Instant(self.began),
             now: self.began,
         };
+        self.progress().given = Arc::new(self.given(&start)?);
         let pages = fetch::pages(&connection, &self.flow.resource, &start);
         let source = Source {
-            pages: pages.map_err(|error| Error::of_request(self.account, error))?,
+            pages: pages.map_err(|error| Error::of_request(&self.item.account, error))?,
             http: self.http()?,
         };
         let (ahead, arrived) = mpsc::channel(PAGES_AHEAD);
@@ -140,20 +147,30 @@ impl<'a> Pull<'a> {
         fetched
     }
 
+    /// Returns the columns that say for which item a row was read, with their values.
+    fn given(&self, start: &Start) -> Result<Vec<(FieldPath, String)>, Error> {
+        let resource = &self.flow.resource;
+        let filled = |column: &str, template: &Template| {
+            let filled = fetch::filled(resource, start, &format!("with.{column}"), template);
+            filled.map_err(|error| Error::of_request(&self.item.account, error))
+        };
+        self.item.given(&self.flow.table.with, filled)
+    }
+
     /// Returns what the account's authorization server said beside the tokens. A run keeps to it,
     /// whatever a refresh on its way brings.
     async fn facts(&self) -> Result<Arc<Facts>, Error> {
         if self.connection.facts().is_empty() {
             return Ok(Arc::default());
         }
-        let token = self.house.keeper.authorization(self.account).await?;
+        let token = self.house.keeper.authorization(&self.item.account).await?;
         Ok(token.map(|token| token.facts).unwrap_or_default())
     }
 
     /// Returns the way to the source. One that wants a certificate has a client made for each run, so
     /// that a renewed certificate counts from the next one.
     fn http(&self) -> Result<Client, Error> {
-        let identity = self.house.keeper.identity(self.account)?;
+        let identity = self.house.keeper.identity(&self.item.account)?;
         Ok(match identity {
             Some(identity) => self.house.http.showing(identity),
             None => self.house.http.clone(),
@@ -164,7 +181,7 @@ impl<'a> Pull<'a> {
         if self.flow.resource.cursor.is_none() {
             return Ok(None);
         }
-        let (name, part) = (self.flow.name.clone(), self.part());
+        let (name, part) = (self.flow.name.clone(), self.item.part());
         Ok(self
             .house
             .data
@@ -226,7 +243,7 @@ impl<'a> Pull<'a> {
         source: &mut Source,
         told: &(dyn Fn(Waiting) + Send + Sync),
     ) -> Result<Option<Page>, Error> {
-        let account = self.account;
+        let account = &self.item.account;
         let token = self.house.keeper.authorization(account).await?;
         let first = self.ask(source, token.as_ref(), told).await;
         let Some(token) = &token else {
@@ -296,9 +313,10 @@ impl<'a> Pull<'a> {
     }
 
     async fn merge_batch(&self, batch: Vec<Page>) -> Result<(), Error> {
-        let (name, part) = (self.flow.name.clone(), self.part());
+        let (name, part) = (self.flow.name.clone(), self.item.part());
         let (run, at) = (self.run, self.house.clock.now());
         let account = self.named_account();
+        let given = Arc::clone(&self.progress().given);
         let table = self.flow.table.clone();
         let watched = self
             .flow
@@ -311,6 +329,7 @@ impl<'a> Pull<'a> {
             let batch = merge::Batch {
                 pages: &batch,
                 account: account.as_deref(),
+                given: &given,
                 watch: watched.as_ref(),
                 at,
             };
@@ -353,7 +372,7 @@ impl<'a> Pull<'a> {
             warn!(flow = %self.flow.name, run = self.run,
                 "the source did not send records in the cursor's order, though `cursor.ordered` says so");
         }
-        let (name, part) = (self.flow.name.clone(), self.part());
+        let (name, part) = (self.flow.name.clone(), self.item.part());
         let (run, at) = (self.run, self.house.clock.now());
         let step = reach.at_end();
         Ok(self

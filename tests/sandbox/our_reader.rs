@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use tidegate::clock::{Clock, SimClock};
-use tidegate::config::{self, Config};
+use tidegate::config::{self, Config, Each};
 use tidegate::fetch::{self, Error, Limits, Start, Waiting, World};
 use tidegate::http::{Authorization, Client};
 use tidegate::record::CursorValue;
@@ -63,7 +63,9 @@ impl Reader {
         let start = Start {
             account: None,
             facts: Arc::default(),
+            each: Each::new(),
             since,
+            until: CursorValue::Instant(self.guest.now()),
             now: self.guest.now(),
         };
         let connection = self.config.connection(flow);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Accounts, Flow, resource, table, when};
+use super::{Accounts, Flow, fan_out, resource, table, when};
 use crate::config::Name;
 use url::Url;
 
@@ -12,6 +12,7 @@ use crate::config::connection::{Auth, Connection, Written, below};
 use crate::config::keys;
 use crate::config::reader::{Item, Table, listed, nearest, quoted};
 use crate::config::report::Problem;
+use crate::config::templates::Variables;
 
 /// The longest a run may take unless the flow says otherwise; a first load of years fits.
 const TIMEOUT: Duration = Duration::from_secs(60 * 60);
@@ -41,16 +42,27 @@ pub(in crate::config) fn read(
         Some(item) => accounts(&item, written)?,
         None => Accounts::Nameless,
     };
-    let resource = resource::read(&flow, written, &accounts);
+    let (for_each, each) = fan_out::read(&flow);
+    let resource = resource::read(&flow, written, &accounts, &each);
     if let (Some(resource), Some(written)) = (&resource, written) {
         check_destination(&flow, resource.url.source(), &written.connection);
     }
-    let table = table::read(&flow, &name, &accounts);
+    let vars = resource.as_ref().map(|resource| resource.vars.clone());
+    let vars = vars.unwrap_or_default();
+    let with = Variables::of_flow(
+        &vars,
+        written.map(|written| written.connection.facts()),
+        accounts != Accounts::Nameless,
+        &each,
+    );
+    let with = fan_out::with(&flow, &with.lasting());
+    let table = table::read(&flow, &name, &accounts, with);
     Some(Flow {
         name,
         schedule: schedule.filter(|_| enabled),
         timeout,
         accounts,
+        for_each,
         connection: connection?,
         resource: resource?,
         table: table?,

@@ -10,7 +10,7 @@ use crate::config::connection::Written;
 use crate::config::keys;
 use crate::config::reader::{Item, Table, quoted};
 use crate::config::report::Problem;
-use crate::config::templates::{Variables, json_uses};
+use crate::config::templates::{EachNames, Variables, json_uses};
 use crate::record::FieldPath;
 
 /// The most pages of a run unless the flow says otherwise: past it, a loop is likelier than data.
@@ -25,12 +25,14 @@ pub(super) fn read(
     flow: &Table<'_>,
     connection: Option<&Written>,
     accounts: &Accounts,
+    each: &EachNames,
 ) -> Option<Resource> {
     let vars = flow.get("vars").map(|item| vars(&item)).unwrap_or_default();
     let variables = Variables::of_flow(
         &vars,
         connection.map(|written| written.connection.facts()),
         *accounts != Accounts::Nameless,
+        each,
     );
     let url = flow.need("url", "a URL, or a path below the connection's `base_url`");
     let url = url.and_then(|item| variables.template(&item));

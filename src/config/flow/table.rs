@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::resource::field;
-use super::{Accounts, Column, Columns, Kind, Table};
+use super::{Accounts, Column, Columns, Kind, Table, With};
 use crate::config::reader::{Item, Table as Written, quoted};
 use crate::config::report::Problem;
 use crate::config::{Name, keys};
@@ -33,7 +33,12 @@ const KINDS: [(&str, Kind); 9] = [
 ];
 
 /// Reads `table`, `key` and `columns` of a flow.
-pub(super) fn read(flow: &Written<'_>, name: &Name, accounts: &Accounts) -> Option<Table> {
+pub(super) fn read(
+    flow: &Written<'_>,
+    name: &Name,
+    accounts: &Accounts,
+    with: Vec<With>,
+) -> Option<Table> {
     let table = match flow.get("table") {
         Some(item) => item.parsed("a name of letters, digits, `_` and `-`", table_name),
         None => match table_name(name.as_str()) {
@@ -56,10 +61,12 @@ pub(super) fn read(flow: &Written<'_>, name: &Name, accounts: &Accounts) -> Opti
     if let (Some(key), Columns::Listed(listed), Some(item)) = (&key, &columns, flow.get("key")) {
         check_unlisted_keys(&item, key, listed);
     }
+    check_with(flow, &with, &columns);
     Some(Table {
         name: table?,
         key: key?,
         columns,
+        with,
         by_account: *accounts != Accounts::Nameless,
     })
 }
@@ -85,7 +92,7 @@ fn table_name(text: &str) -> Result<String, String> {
     }
 }
 
-fn column_name(text: &str) -> Result<String, String> {
+pub(super) fn column_name(text: &str) -> Result<String, String> {
     if text.to_lowercase().starts_with(SYSTEM_COLUMN) {
         return Err(format!(
             "begins with `{SYSTEM_COLUMN}`, which is kept for our own columns"
@@ -137,6 +144,27 @@ fn check_unlisted_keys(item: &Item<'_>, key: &[FieldPath], listed: &[Column]) {
                 message,
                 format!("`{field}` among `columns`, under a name of its own"),
             );
+        }
+    }
+}
+
+/// Checks that no column of `with` has the name of another column.
+fn check_with(flow: &Written<'_>, with: &[With], columns: &Columns) {
+    let listed = match columns {
+        Columns::All => &[][..],
+        Columns::Listed(listed) => listed,
+    };
+    for (index, column) in with.iter().enumerate() {
+        let name = &column.column;
+        let is_called = |other: &str| other.eq_ignore_ascii_case(name);
+        let field = FieldPath::of([name]);
+        let taken = with[..index].iter().any(|other| is_called(&other.column))
+            || listed
+                .iter()
+                .any(|other| is_called(&other.name) && other.field != field);
+        if let (true, Some(item)) = (taken, flow.get("with")) {
+            let message = format!("`with` has a column `{name}`, and there is another");
+            item.refuse(message, "another name");
         }
     }
 }

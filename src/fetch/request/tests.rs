@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Auth, Caps, Cursor, Manners, Name, Paging, Placement};
+use crate::config::{Auth, Caps, Cursor, Each, Manners, Name, Paging, Placement};
 use crate::fetch::records::Scalar;
 use crate::record::CursorValue;
 
@@ -75,7 +75,9 @@ fn since(text: &str) -> Start {
     Start {
         account: None,
         facts: Arc::default(),
+        each: Each::new(),
         since,
+        until: CursorValue::read("2026-03-01T10:00:00Z"),
         now: "2026-03-01T10:00:00.75Z".parse().unwrap(),
     }
 }

@@ -109,6 +109,86 @@ fn flows() {
 }
 
 #[test]
+fn for_each() {
+    let each = |value: &str| with("", &format!("for_each = {value}"));
+    let more = |line: &str| with("", &format!("for_each = {{ list = [\"a\"] }}\n{line}"));
+    check(&[
+        (
+            with("", "query = { a = \"{{ each.id }}\" }"),
+            "9:19",
+            "uses `each.id`, which nothing sets .. for_each = { sql",
+        ),
+        (
+            more("query = { a = \"{{ each.id }}\" }"),
+            "10:19",
+            "did you mean `each.value`?",
+        ),
+        (
+            with(
+                "",
+                "for_each = { sql = \"SELECT 1\" }\nquery = { a = \"{{ each.id | dat }}\" }",
+            ),
+            "10:29",
+            "filter dat is unknown",
+        ),
+        (each("\"SELECT 1\""), "9:12", "`for_each` is text .. { list"),
+        (each("{}"), "9:12", "neither `sql` nor `list`"),
+        (each("[]"), "9:12", "`for_each` is empty"),
+        (each("[1]"), "9:13", "is an integer"),
+        (
+            each("{ sql = \"SELECT 1\", list = [1] }"),
+            "9:32",
+            "either `sql` or `list` .. two levels",
+        ),
+        (
+            each("{ sql = \"DELETE FROM a\" }"),
+            "9:20",
+            "does not ask for rows",
+        ),
+        (
+            each("{ sql = \"SELECT {{ var.a }}\" }"),
+            "9:20",
+            "is no template .. :id",
+        ),
+        (each("{ list = [] }"), "9:21", "`list` is empty"),
+        (each("{ list = [[1]] }"), "9:22", "neither text, a number"),
+        (
+            each("{ list = [{ a = 1 }, { b = 1 }] }"),
+            "9:33",
+            "differ in their names",
+        ),
+        (
+            each("[{ list = [1] }, { list = [2] }]"),
+            "9:29",
+            "two levels of `for_each` name `value`",
+        ),
+    ]);
+    check(&[
+        (
+            more("with = { a = \"{{ now }}\" }"),
+            "10:18",
+            "uses `now`, which nothing sets",
+        ),
+        (
+            more("with = { sync_a = 1 }"),
+            "10:10",
+            "kept for our own columns",
+        ),
+        (more("with = { a = [1] }"), "10:14", "`a` is an array"),
+        (
+            more("with = { A = 1, a = 2 }"),
+            "10:8",
+            "has a column `a`, and there is another",
+        ),
+        (
+            more("columns = { a = \"b\" }\nwith = { a = 1 }"),
+            "11:8",
+            "has a column `a`, and there is another",
+        ),
+    ]);
+}
+
+#[test]
 fn schedules() {
     let more = |line: &str| with("", line);
     check(&[

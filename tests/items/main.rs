@@ -1,0 +1,44 @@
+//! Reading less, and reading for each: what a run asks its source, and what it keeps of the answers.
+#![cfg(feature = "test-clock")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed, and its backtrace says where"
+)]
+
+mod fan_out;
+#[path = "../support/mod.rs"]
+mod support;
+
+use rusqlite::types::Value;
+use support::{Scripted, TempHouse};
+
+/// A house whose flows are `flows`, all behind one connection to `server`.
+fn house(server: &Scripted, flows: &str) -> TempHouse {
+    TempHouse::new(&format!(
+        "[connection.shop]\nbase_url = \"{}\"\n{flows}",
+        server.url
+    ))
+}
+
+/// Returns rows as lines of text, their values divided by a space.
+fn lines(house: &TempHouse, sql: &str) -> Vec<String> {
+    let word = |value: &Value| match value {
+        Value::Null => "-".to_owned(),
+        Value::Integer(number) => number.to_string(),
+        Value::Real(number) => number.to_string(),
+        Value::Text(text) => text.clone(),
+        Value::Blob(_) => "blob".to_owned(),
+    };
+    let line = |row: &Vec<Value>| row.iter().map(word).collect::<Vec<_>>().join(" ");
+    house.rows(sql).iter().map(line).collect()
+}
+
+/// Returns what a server was asked, method left out.
+fn asked(server: &Scripted) -> Vec<String> {
+    let target = |line: &str| line.split_once(' ').unwrap().1.to_owned();
+    server
+        .asked()
+        .iter()
+        .map(|asked| target(&asked.line))
+        .collect()
+}
