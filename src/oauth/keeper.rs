@@ -5,7 +5,9 @@
 //!
 //! 1. **One exchange at a time.** Each connection has at most one *flight*: a task of its own that
 //!    waits for the connection's turn, looks again whether there is anything to do, and asks. Callers
-//!    wait for it with their own patience; none can end it, and stopping waits for it.
+//!    wait for it with their own patience; none can end it, and stopping waits for it. A person who
+//!    signs in does not wait for it either: what it brings after the login is too late, and is
+//!    revoked at the server.
 //! 2. **Written before sent.** The first byte leaves only after the attempt stands in the vault and
 //!    the disk for its answer is reserved. So a start that finds an open attempt knows that its
 //!    refresh token may be spent, and one that finds none knows that it is not.
@@ -27,13 +29,16 @@ mod accounts;
 mod conclude;
 mod device;
 mod entry;
+mod exchange;
 mod flight;
 mod identify;
 mod import;
 mod material;
 mod metadata;
+mod orphans;
 mod push;
 mod rejected;
+mod revoke;
 mod sign_in;
 mod sign_out;
 mod start;
@@ -113,7 +118,7 @@ struct Inner {
 
 impl Keeper {
     /// Opens the vault with `keys`, commits answers that a crash left on disk, finds out which refresh
-    /// tokens may be spent, and begins to finish what was cut short of signing out.
+    /// tokens may be spent, and begins to finish what was cut short of signing out and of revoking.
     ///
     /// Call [`drain`](Self::drain) before the process ends.
     ///
@@ -129,6 +134,7 @@ impl Keeper {
     ) -> Result<Self, Error> {
         let keeper = start::open(state_dir, store, keys, connections, http, clock).await?;
         keeper.finish_logouts();
+        keeper.revoke_orphans().await?;
         Ok(keeper)
     }
 
@@ -258,14 +264,18 @@ impl Keeper {
         present.ok_or_else(|| self.slow(entry))
     }
 
-    /// Waits until no flight of `entry` is under way; returns false at `deadline`.
+    /// Waits until no flight of `entry` is under way whose fruit would be used; returns false at
+    /// `deadline`.
     async fn landed(&self, entry: &Entry, deadline: Timestamp) -> bool {
+        // Before looking, so that no login falls in between.
+        let signed_in = entry.signed_in.notified();
         let Some(mut flight) = entry.live().under_way() else {
             return true;
         };
         tokio::select! {
             // It sends nothing: it is closed when the flight has landed.
             _ = flight.changed() => true,
+            () = signed_in => true,
             () = self.inner.clock.sleep_until(deadline) => false,
         }
     }

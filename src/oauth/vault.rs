@@ -11,6 +11,7 @@ mod glance;
 mod high_water;
 mod keys;
 mod metadata;
+mod orphans;
 mod rotation;
 mod sealed;
 mod states;
@@ -27,6 +28,7 @@ pub(super) use credentials::Credential;
 pub use glance::glance;
 pub use high_water::adopt_machine;
 pub use keys::recognised;
+pub(super) use orphans::Orphan;
 pub use rotation::{KeyUse, Mark, Rewrapped, Survey, Verified, marks, survey};
 pub use sealed::{SealedSecret, sealed_secrets};
 
@@ -299,12 +301,16 @@ impl Vault {
 
     /// Stores what `attempt` brought as the next generation, closes it, and returns the credential.
     ///
+    /// A login is the next generation of whatever is there. It ends what was open before, except
+    /// the attempt `under_way`, whose answer may still come: too late to be used.
+    ///
     /// # Errors
     /// [`Error::Conflict`] if the generation it was made from is no longer the present one.
     pub(super) async fn commit(
         &self,
         attempt: &Attempt,
         tokens: &Tokens,
+        under_way: Option<i64>,
         at: Timestamp,
     ) -> Result<Credential, Error> {
         let (keys, attempt, tokens) = (Arc::clone(&self.keys), attempt.clone(), tokens.clone());
@@ -312,7 +318,7 @@ impl Vault {
             .write(move |tx| {
                 let credential = keys.put(tx, &attempt, tokens)?;
                 let account = &attempt.account;
-                attempts::close_committed(tx, &attempt, at)?;
+                attempts::close_committed(tx, &attempt, credential.generation, under_way, at)?;
                 let before = states::read(tx, account)?;
                 let standing = match before {
                     // Tokens that a kill left on disk do not call back whoever signs out.
@@ -347,6 +353,7 @@ impl Vault {
                 )?
                 .execute(account.row())?;
                 let attempts = attempts::supersede(tx, account, at)?;
+                orphans::erase(tx, account)?;
                 data_keys::drop_unused(tx, account)?;
                 let standing = Standing::needs_login(Reason::LoggedOut, None, at);
                 states::write(tx, account, &standing)?;

@@ -12,7 +12,7 @@ use crate::oauth::Error;
 use crate::oauth::grant::Class;
 use crate::oauth::settle::{Ending, settle};
 use crate::oauth::standing::{Reason, Standing, State};
-use crate::oauth::vault::Attempt;
+use crate::oauth::vault::{Attempt, Outcome};
 use crate::oauth::window::View;
 use crate::seal;
 
@@ -21,7 +21,7 @@ const TOO_MANY: u16 = 429;
 
 impl Inner {
     /// Draws the consequences of an exchange that brought no tokens; returns true if the attempt
-    /// stays open.
+    /// stays open. Where somebody has signed in meanwhile there are none.
     pub(super) async fn conclude(
         &self,
         entry: &Entry,
@@ -31,6 +31,12 @@ impl Inner {
         digest: [u8; seal::KEY],
     ) -> bool {
         let now = self.clock.now();
+        if entry.is_overtaken(attempt) {
+            let (outcome, detail) = (Outcome::Superseded, Some(ending.detail()));
+            let closed = self.vault.close(attempt, outcome, detail, None, now).await;
+            self.cope(attempt, closed);
+            return false;
+        }
         let settled = {
             let mut live = entry.live();
             // What was in doubt before this try, not because of it.

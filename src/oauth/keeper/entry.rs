@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::config::{Account, Auth, OAuth, SecretError, SecretSource};
 use crate::oauth::id_token::Person;
 use crate::oauth::quota::Quota;
 use crate::oauth::secrets::{Secrets, Unusable};
 use crate::oauth::standing::{Reason, Standing, State};
-use crate::oauth::vault::{Attempt, Credential, Vault};
+use crate::oauth::vault::{Attempt, Credential, Kind, Vault};
 use crate::oauth::window::View;
 use crate::oauth::{AccessToken, Error, Health, health};
 use crate::seal;
@@ -45,8 +45,14 @@ impl Client {
 pub(super) struct Entry {
     pub(super) account: Account,
     pub(super) client: Arc<Client>,
-    /// Whose turn it is to talk to the authorization server; held over an exchange.
+    /// Whose turn it is to spend the credential or to change what is sealed; held over an exchange.
     pub(super) turn: tokio::sync::Mutex<()>,
+    /// Closed by a login until its tokens are in, and passed by a refresh before each request: a
+    /// refresh waits for a login, but nobody who signs in waits for a refresh that hangs. Whoever
+    /// needs both has the turn first.
+    pub(super) gate: tokio::sync::Mutex<()>,
+    /// Wakes whoever waits for a refresh when somebody has signed in instead.
+    pub(super) signed_in: Notify,
     /// What is known; held only to look or to write, never over a wait.
     pub(super) live: Mutex<Live>,
 }
@@ -108,6 +114,8 @@ impl Entry {
             account: account.clone(),
             client,
             turn: tokio::sync::Mutex::default(),
+            gate: tokio::sync::Mutex::default(),
+            signed_in: Notify::new(),
             live: Mutex::new(Live::new(standing)),
         }
     }
@@ -115,6 +123,24 @@ impl Entry {
     pub(super) fn live(&self) -> MutexGuard<'_, Live> {
         // No write to it can break off half-way, so it is whole even after a panic.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nobody asks for tokens of this account, and keeps it so.
+    pub(super) async fn alone(&self) -> [tokio::sync::MutexGuard<'_, ()>; 2] {
+        [self.turn.lock().await, self.gate.lock().await]
+    }
+
+    /// Returns the attempt whose answer is still to come.
+    pub(super) fn attempt_under_way(&self) -> Option<i64> {
+        let live = self.live();
+        live.under_way()?;
+        live.doubt.as_ref().map(|attempt| attempt.id)
+    }
+
+    /// Returns true if another credential is there than the one that `attempt` spends.
+    pub(super) fn is_overtaken(&self, attempt: &Attempt) -> bool {
+        let generation = self.live().generation();
+        attempt.kind == Kind::Refresh && generation.is_some_and(|it| it != attempt.generation)
     }
 
     /// Returns who is signed in, if that is known.
@@ -145,9 +171,18 @@ impl Entry {
         live.standing = standing;
     }
 
-    /// Lets everybody use a credential that the vault has.
-    pub(super) fn renew(&self, credential: Credential, at: Timestamp) {
+    /// Lets everybody use a credential that the vault has and that an exchange of this `kind`
+    /// brought, unless a newer one came meanwhile.
+    pub(super) fn renew(&self, credential: Credential, kind: Kind, at: Timestamp) {
         let mut live = self.live();
+        if live.generation() >= Some(credential.generation) {
+            return;
+        }
+        if kind.is_login() {
+            // What is under way spends a credential of before; nobody need wait for it.
+            live.flight = None;
+            self.signed_in.notify_waiters();
+        }
         live.credential = Some(credential);
         live.standing = live.standing.renewed(at);
         live.doubt = None;

@@ -1,30 +1,23 @@
-//! One exchange with a token endpoint, from the decision to its last consequence.
+//! A flight: one errand to a token endpoint, from the decision to its last consequence.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::Entry;
+use super::exchange::Landing;
 use super::material::Material;
 use super::{Inner, start};
 use crate::clock;
 use crate::config::{OAuth, RetryInDoubt};
-use crate::http;
-use crate::oauth::grant::{self, Ask, Check, Class, Client, Question, Reading, Refusal, Tokens};
-use crate::oauth::health::lacks;
+use crate::oauth::grant::{Ask, Check, Class, Client, Question, Refusal};
 use crate::oauth::id_token::IdTokenError;
-use crate::oauth::points::{self, Point};
 use crate::oauth::settle::Ending;
 use crate::oauth::standing::{Reason, Standing, State};
-use crate::oauth::vault::{self, Attempt, Credential, Intent, Kind};
+use crate::oauth::vault::{self, Attempt, Intent, Kind};
 use crate::remedy::told;
 use crate::seal;
 use crate::secret::ExposeSecret;
 
-/// How long one exchange may take. Exact Online has been seen to need 35 s at night, and giving up
-/// on an answer is what loses refresh tokens.
-const LIMITS: http::Limits = http::Limits {
-    timeout: Duration::from_secs(90),
-    body: grant::ANSWER_LIMIT,
-};
 /// When a refresh token is tried again after a lost answer, while a grace period may be open.
 const AT_ONCE: [Duration; 3] = [
     Duration::from_secs(1),
@@ -36,29 +29,21 @@ const AT_ONCE: [Duration; 3] = [
 const AFTER_EXPIRY: [Duration; 1] = [Duration::from_secs(10)];
 /// How long to hold off after nothing could be sent for a reason of our own.
 const HOLD_OFF: Duration = Duration::from_secs(30);
-/// How long to wait between tries to store what the server has already handed over.
-const STORE_AGAIN: Duration = Duration::from_secs(1);
-const STORE_AGAIN_MOST: Duration = Duration::from_secs(60);
-
-/// What an exchange came to.
-pub(super) enum Landing {
-    Committed(Box<Credential>),
-    /// Tokens for another person than before, or for nobody knows whom.
-    Unidentified(IdTokenError),
-    /// No tokens.
-    Empty(Ending),
-    /// Tokens that could not be stored; the next start finds them in the reserved file.
-    Stranded,
-}
 
 impl Inner {
     /// Asks for new tokens with the credential of `generation`, if that is still the present one
     /// and it is still time. Every outcome is left in the entry and in the vault.
-    pub(super) async fn fly(&self, entry: &Entry, generation: Option<u64>, refused: bool) {
+    pub(super) async fn fly(
+        self: &Arc<Self>,
+        entry: &Entry,
+        generation: Option<u64>,
+        refused: bool,
+    ) {
         let Some(oauth) = entry.oauth() else { return };
         let places = self.places(oauth);
         let _place = places.acquire().await;
         let _turn = entry.turn.lock().await;
+        let gate = entry.gate.lock().await;
         if !self.is_still_due(entry, oauth, generation, refused) {
             return;
         }
@@ -73,6 +58,8 @@ impl Inner {
         let Some(mut attempt) = self.write_down(entry, oauth, &material, generation).await else {
             return;
         };
+        // From here on somebody may sign in instead.
+        drop(gate);
         let question = Question {
             client: Client {
                 oauth,
@@ -92,6 +79,13 @@ impl Inner {
                 Landing::Empty(ending) => ending,
                 Landing::Unidentified(error) => of_another(&error),
                 Landing::Committed(_) | Landing::Stranded => return,
+                Landing::Late(orphan) => {
+                    if let Some(orphan) = orphan {
+                        self.begin_revoking(*orphan);
+                    }
+                    let _gate = entry.gate.lock().await;
+                    return self.look_into_vault(entry, oauth).await;
+                }
             };
             let stays_open = self.conclude(entry, oauth, &attempt, &ending, digest).await;
             if is_not_there(&ending) && self.has_moved(entry, oauth, &server).await {
@@ -107,6 +101,7 @@ impl Inner {
                 // The next start goes on from what the vault says.
                 () = self.stopping.cancelled() => return,
             }
+            let _gate = entry.gate.lock().await;
             match self.vault.again(&attempt, self.clock.now()).await {
                 Ok(again) => attempt = again,
                 Err(error) => return self.not_written(entry, oauth, &error).await,
@@ -140,7 +135,7 @@ impl Inner {
             ..*login
         };
         match self.exchange(entry, attempt, &question).await {
-            Landing::Committed(_) | Landing::Stranded => true,
+            Landing::Committed(_) | Landing::Stranded | Landing::Late(_) => true,
             // It says that the session is over, and nothing of the password.
             Landing::Empty(Ending::Refused(_)) | Landing::Unidentified(_) => false,
             Landing::Empty(ending) => {
@@ -242,141 +237,6 @@ impl Inner {
             .await
     }
 
-    /// Sends one request of `attempt` and brings home what comes back.
-    pub(super) async fn exchange(
-        &self,
-        entry: &Entry,
-        attempt: &Attempt,
-        question: &Question<'_>,
-    ) -> Landing {
-        points::reach(&entry.account.connection, Point::Intent).await;
-        let sent_at = self.clock.now();
-        entry.client.quota().count(sent_at);
-        let request = match question.request(sent_at) {
-            Ok(request) => request,
-            Err(error) => return Landing::Empty(Ending::NotSent(error.to_string())),
-        };
-        let identity = question.client.secrets.identity.as_ref();
-        let answer = match self.http.exchange(request, identity, LIMITS).await {
-            Ok(answer) => answer,
-            Err(
-                error @ (http::Error::Lost { .. }
-                | http::Error::TooLarge { .. }
-                | http::Error::Encoded { .. }),
-            ) => return Landing::Empty(Ending::Lost(error.to_string())),
-            Err(error @ http::Error::Untrusted { .. }) => {
-                return Landing::Empty(Ending::Untrusted(error.to_string()));
-            }
-            Err(
-                error @ (http::Error::NotSent { .. }
-                | http::Error::ForeignOrigin { .. }
-                | http::Error::BadCredential
-                | http::Error::Setup { .. }),
-            ) => return Landing::Empty(Ending::NotSent(error.to_string())),
-        };
-        let is_kept = (200..300).contains(&answer.status)
-            && attempt.kind.is_single_use()
-            && self.keep(attempt, &answer.body).await;
-        let now = self.clock.now();
-        match question.read(&answer, now) {
-            Reading::Tokens(mut tokens) => {
-                if let Err(error) = self.identify(entry, attempt, question, &mut tokens).await {
-                    return Landing::Unidentified(error);
-                }
-                let landing = self.store(entry, attempt, &tokens, is_kept).await;
-                if let Landing::Committed(credential) = &landing {
-                    tracing::info!(
-                        connection = %entry.account,
-                        attempt = attempt.id,
-                        generation = credential.generation,
-                        kind = attempt.kind.as_str(),
-                        elapsed_ms = clock::until(sent_at, now).as_millis() as u64,
-                        "got a new access token"
-                    );
-                    let lacks = lacks(question.client.oauth, credential);
-                    for odd in tokens.assumed.map(str::to_owned).into_iter().chain(lacks) {
-                        tracing::warn!(connection = %entry.account, "{odd}");
-                    }
-                }
-                landing
-            }
-            Reading::Refused(refusal) => {
-                if is_kept && refusal.class == Class::InDoubt {
-                    // Tokens may be in there that a person can still find.
-                    let set_aside = self.vault.set_aside(attempt, now).await;
-                    self.cope(attempt, set_aside);
-                }
-                Landing::Empty(Ending::Refused(refusal))
-            }
-        }
-    }
-
-    async fn keep(&self, attempt: &Attempt, body: &[u8]) -> bool {
-        let kept = self.vault.keep_answer(attempt, body).await;
-        if let Err(error) = &kept {
-            // The commit that follows may still succeed.
-            tracing::error!(
-                connection = %attempt.account, attempt = attempt.id, %error,
-                "could not keep the answer of a token endpoint on disk"
-            );
-        }
-        points::reach(&attempt.account.connection, Point::RescueWrite).await;
-        kept.is_ok()
-    }
-
-    /// Commits the tokens, for as long as it takes, and then lets everybody use them.
-    async fn store(
-        &self,
-        entry: &Entry,
-        attempt: &Attempt,
-        tokens: &Tokens,
-        is_kept: bool,
-    ) -> Landing {
-        let mut pause = STORE_AGAIN;
-        loop {
-            let now = self.clock.now();
-            match self.vault.commit(attempt, tokens, now).await {
-                Ok(credential) => {
-                    points::reach(&entry.account.connection, Point::Commit).await;
-                    entry.renew(credential.clone(), now);
-                    self.admit_again(entry, now);
-                    let discarded = self.vault.discard(attempt.id).await;
-                    self.cope(attempt, discarded);
-                    points::reach(&entry.account.connection, Point::Unlink).await;
-                    return Landing::Committed(Box::new(credential));
-                }
-                Err(error @ vault::Error::Conflict { .. }) => {
-                    tracing::error!(
-                        connection = %entry.account, attempt = attempt.id, %error,
-                        "new tokens came too late, and are set aside"
-                    );
-                    let set_aside = self.vault.set_aside(attempt, now).await;
-                    self.cope(attempt, set_aside);
-                    if let Some(oauth) = entry.oauth() {
-                        self.look_into_vault(entry, oauth).await;
-                    }
-                    return Landing::Stranded;
-                }
-                Err(error) => {
-                    let detail = told(&error);
-                    tracing::error!(
-                        connection = %entry.account, attempt = attempt.id, error = detail,
-                        "NEW TOKENS ARE IN HAND BUT COULD NOT BE STORED; trying again until they are"
-                    );
-                    entry.hold_up(detail);
-                }
-            }
-            if is_kept && self.stopping.is_cancelled() {
-                return Landing::Stranded;
-            }
-            tokio::select! {
-                () = clock::sleep(&*self.clock, pause) => {}
-                () = self.stopping.cancelled(), if is_kept => {}
-            }
-            pause = (pause * 2).min(STORE_AGAIN_MOST);
-        }
-    }
-
     /// Draws the consequence of an attempt that could not be written down: nothing is sent.
     async fn not_written(&self, entry: &Entry, oauth: &OAuth, error: &vault::Error) {
         match error {
@@ -386,7 +246,8 @@ impl Inner {
     }
 
     /// Takes from the vault what is known of a connection, after something here broke off between
-    /// the vault's change and ours.
+    /// the vault's change and ours. Turn and gate must be held: what is open there is taken to have
+    /// been left so.
     pub(super) async fn look_into_vault(&self, entry: &Entry, oauth: &OAuth) {
         let now = self.clock.now();
         let name = &entry.account;
@@ -426,15 +287,16 @@ impl Inner {
     }
 
     /// Tells of something that failed without harm: what is on disk already says enough.
-    pub(super) fn cope<T>(&self, attempt: &Attempt, result: Result<T, vault::Error>) {
-        if let Err(error) = result {
+    pub(super) fn cope<T>(&self, attempt: &Attempt, result: Result<T, vault::Error>) -> Option<T> {
+        let coped = result.inspect_err(|error| {
             tracing::warn!(
                 connection = %attempt.account,
                 attempt = attempt.id,
-                error = told(&error),
+                error = told(error),
                 "could not tidy up after an exchange"
             );
-        }
+        });
+        coped.ok()
     }
 }
 

@@ -59,7 +59,7 @@ impl Keeper {
 impl Inner {
     /// Stores tokens in place of what was there, an exchange under way having ended.
     async fn put_in(&self, entry: &Entry, tokens: &Tokens) -> Result<LoginDone, Error> {
-        let _turn = entry.turn.lock().await;
+        let _alone = entry.alone().await;
         let now = self.clock.now();
         let intent = Intent {
             account: entry.account.clone(),
@@ -70,9 +70,9 @@ impl Inner {
             counts_until: None,
         };
         let attempt = self.vault.begin(intent).await?;
-        match self.vault.commit(&attempt, tokens, now).await {
+        match self.vault.commit(&attempt, tokens, None, now).await {
             Ok(credential) => {
-                entry.renew(credential.clone(), now);
+                entry.renew(credential.clone(), attempt.kind, now);
                 self.admit_again(entry, now);
                 tracing::info!(
                     connection = %entry.account,

@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::entry::Entry;
-use super::flight::Landing;
+use super::exchange::Landing;
 use super::{Inner, Keeper};
 use crate::config::Account;
 use crate::http;
@@ -168,7 +168,7 @@ impl Inner {
         let secrets = entry.secrets(oauth)?;
         let places = self.places(oauth);
         let _place = places.acquire().await;
-        let _turn = entry.turn.lock().await;
+        let _gate = entry.gate.lock().await;
         let attempt = self.begin(entry, kind, None, None).await?;
         let client = Client {
             oauth,
@@ -185,7 +185,10 @@ impl Inner {
                     ..done(account, &credential)
                 }));
             }
-            Landing::Stranded => return Err(login::Error::Stranded { account }.into()),
+            // Nothing comes between a login and its tokens, so they are never late.
+            Landing::Stranded | Landing::Late(_) => {
+                return Err(login::Error::Stranded { account }.into());
+            }
             Landing::Unidentified(source) => {
                 let now = self.clock.now();
                 let detail = Some(source.to_string());

@@ -7,33 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use url::Url;
 
 use super::entry::Entry;
+use super::revoke::{CutShort, Desk, PAUSES, Patience};
 use super::{Inner, Keeper};
-use crate::clock;
 use crate::config::{Account, OAuth};
-use crate::http;
 use crate::oauth::Error;
-use crate::oauth::discovery::Server;
-use crate::oauth::grant::{self, Client};
-use crate::oauth::revocation::{self, Reading, Remaining, SignedOut, TokenKind};
-use crate::oauth::secrets::Secrets;
+use crate::oauth::revocation::{self, Remaining, SignedOut, TokenKind};
 use crate::oauth::standing::{self, Reason, Standing};
 use crate::oauth::vault::{self, Credential};
 use crate::remedy;
-use crate::secret::{Redactor, Secret};
-
-/// How long somebody who signs out waits for the server, all in all.
-const MOST: Duration = Duration::from_secs(30);
-/// How long one request may take.
-const ONE_REQUEST: Duration = Duration::from_secs(10);
-/// How soon the server is asked again; both tokens share these.
-const PAUSES: [Duration; 3] = [
-    Duration::from_secs(1),
-    Duration::from_secs(3),
-    Duration::from_secs(8),
-];
+use crate::secret::Secret;
 
 /// Whether the server is told that somebody signs out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,28 +26,6 @@ pub enum Revocation {
     AtServer,
     /// Nothing is sent.
     Offline,
-}
-
-/// How often, and until when, a server is asked.
-struct Patience {
-    ends_at: Timestamp,
-    pauses: std::slice::Iter<'static, Duration>,
-}
-
-impl Patience {
-    fn new(now: Timestamp, pauses: &'static [Duration]) -> Self {
-        Self {
-            ends_at: clock::after(now, MOST),
-            pauses: pauses.iter(),
-        }
-    }
-
-    /// Returns when to ask again, not before `wait` is over; `None` if that is too late.
-    fn next(&mut self, now: Timestamp, wait: Option<Duration>) -> Option<Timestamp> {
-        let pause = self.pauses.next()?;
-        let at = clock::after(now, wait.unwrap_or_default().max(*pause));
-        (at < self.ends_at).then_some(at)
-    }
 }
 
 /// What an account has that a server could revoke.
@@ -97,13 +59,6 @@ impl Held {
     }
 }
 
-/// Where tokens are revoked, and what the client proves itself with there.
-struct Desk {
-    server: Server,
-    url: Url,
-    secrets: Secrets,
-}
-
 impl Keeper {
     /// Revokes an account's tokens at the server, as far as it can be reached within half a minute,
     /// and forgets everything about the account here. Once begun this ends by itself, also if the
@@ -127,7 +82,7 @@ impl Keeper {
         }
         let inner = Arc::clone(&self.inner);
         let work = self.inner.flights.spawn(async move {
-            let _turn = entry.turn.lock().await;
+            let _alone = entry.alone().await;
             inner.sign_out(&entry, revocation, &PAUSES).await
         });
         work.await.unwrap_or_else(|_| Err(cut_short()))
@@ -139,7 +94,7 @@ impl Keeper {
         for entry in entries.into_iter().filter(|entry| entry.is_leaving()) {
             let inner = Arc::clone(&self.inner);
             self.inner.flights.spawn(async move {
-                let _turn = entry.turn.lock().await;
+                let _alone = entry.alone().await;
                 // Somebody may have signed in again instead.
                 if !entry.is_leaving() {
                     return;
@@ -155,7 +110,7 @@ impl Keeper {
 }
 
 impl Inner {
-    /// Signs out whoever has the turn.
+    /// Signs out of an account of which nobody else asks for tokens.
     async fn sign_out(
         &self,
         entry: &Entry,
@@ -169,8 +124,18 @@ impl Inner {
         entry.empty(leaving);
         let mut done = SignedOut::default();
         if let Some(oauth) = entry.oauth() {
-            let patience = Patience::new(now, pauses);
-            done = self.give_back(entry, oauth, revocation, patience).await?;
+            let cut_short = |CutShort| Error::SigningOut {
+                account: account.clone(),
+            };
+            let mut patience = Patience::new(now, pauses);
+            let desk = match revocation {
+                Revocation::AtServer => self.desk(entry, oauth).await,
+                Revocation::Offline => Err("nothing was sent, because of `--offline`".to_owned()),
+            };
+            let given_back = self.give_back(account, oauth, &desk, &mut patience).await?;
+            done = given_back.map_err(cut_short)?;
+            let orphans = self.give_back_orphans(account, oauth, &desk, &mut patience);
+            orphans.await?.map_err(cut_short)?;
         }
         for remaining in &done.remaining {
             tracing::warn!(connection = %account, "{remaining}");
@@ -188,18 +153,18 @@ impl Inner {
     /// Has the server revoke what the account holds.
     ///
     /// # Errors
-    /// If the vault cannot be read, or the program stops before the server has answered.
+    /// If the vault cannot be read; [`CutShort`] if the program stops before the server has answered.
     async fn give_back(
         &self,
-        entry: &Entry,
+        account: &Account,
         oauth: &OAuth,
-        revocation: Revocation,
-        mut patience: Patience,
-    ) -> Result<SignedOut, Error> {
+        desk: &Result<Desk, String>,
+        patience: &mut Patience,
+    ) -> Result<Result<SignedOut, CutShort>, Error> {
         let mut done = SignedOut::default();
-        let held = match self.held(&entry.account).await {
+        let held = match self.held(account).await {
             Ok(Some(held)) => held,
-            Ok(None) => return Ok(done),
+            Ok(None) => return Ok(Ok(done)),
             Err(error @ vault::Error::Unreadable { .. }) => {
                 let unknown = |token| Remaining {
                     token,
@@ -208,17 +173,16 @@ impl Inner {
                 };
                 let tokens = [TokenKind::RefreshToken, TokenKind::AccessToken];
                 done.remaining = tokens.map(unknown).into();
-                return Ok(done);
+                return Ok(Ok(done));
             }
             Err(error) => return Err(error.into()),
         };
-        let desk = self.desk(entry, oauth, revocation).await;
         for (kind, token) in held.tokens() {
-            let why = match &desk {
-                Ok(desk) => {
-                    let revoked = self.revoke(entry, oauth, desk, (kind, token), &mut patience);
-                    revoked.await?
-                }
+            let why = match desk {
+                Ok(desk) => match self.revoke(oauth, desk, (kind, token), patience).await {
+                    Ok(why) => why,
+                    Err(cut_short) => return Ok(Err(cut_short)),
+                },
                 Err(why) => Some(why.clone()),
             };
             match why {
@@ -229,7 +193,32 @@ impl Inner {
                 }
             }
         }
-        Ok(done)
+        Ok(Ok(done))
+    }
+
+    /// Does the same with tokens that came too late and were not revoked yet.
+    async fn give_back_orphans(
+        &self,
+        account: &Account,
+        oauth: &OAuth,
+        desk: &Result<Desk, String>,
+        patience: &mut Patience,
+    ) -> Result<Result<(), CutShort>, Error> {
+        for orphan in self.vault.orphans(Some(account)).await? {
+            let why = match desk {
+                Ok(desk) => self.revoke_orphan(&orphan, oauth, desk, patience).await,
+                Err(why) => Ok(Some(why.clone())),
+            };
+            match why {
+                Ok(None) => {}
+                Ok(Some(why)) => tracing::warn!(
+                    connection = %account, why,
+                    "tokens that came too late stay valid at the provider until they end, or this access is removed there"
+                ),
+                Err(cut_short) => return Ok(Err(cut_short)),
+            }
+        }
+        Ok(Ok(()))
     }
 
     async fn held(&self, account: &Account) -> Result<Option<Held>, vault::Error> {
@@ -241,102 +230,5 @@ impl Inner {
             refresh_token: self.vault.refresh_token(account, generation).await?,
             credential,
         }))
-    }
-
-    /// Finds out where tokens are revoked; says why that is not to be done.
-    async fn desk(
-        &self,
-        entry: &Entry,
-        oauth: &OAuth,
-        revocation: Revocation,
-    ) -> Result<Desk, String> {
-        if revocation == Revocation::Offline {
-            return Err("nothing was sent, because of `--offline`".to_owned());
-        }
-        let server = match oauth.endpoints.revocation {
-            Some(_) => self.server(entry, oauth).await,
-            None => self.whole_server(entry, oauth).await,
-        };
-        let server = server.map_err(|error| remedy::told(&error))?;
-        let Some(url) = server.revocation.clone() else {
-            return Err("no `revocation_url` is known for this connection".to_owned());
-        };
-        let secrets = entry.secrets(oauth);
-        Ok(Desk {
-            server,
-            url,
-            secrets: secrets.map_err(|error| remedy::told(&error))?,
-        })
-    }
-
-    /// Asks until the server has revoked one token, or says why it has not.
-    ///
-    /// # Errors
-    /// If the program stops before the server has answered.
-    async fn revoke(
-        &self,
-        entry: &Entry,
-        oauth: &OAuth,
-        desk: &Desk,
-        token: (TokenKind, &Secret),
-        patience: &mut Patience,
-    ) -> Result<Option<String>, Error> {
-        let client = Client {
-            oauth,
-            server: &desk.server,
-            secrets: &desk.secrets,
-        };
-        // Bounded by the patience.
-        loop {
-            let ends_at = patience.ends_at;
-            let (why, wait) = match self.ask_to_revoke(client, &desk.url, token, ends_at).await {
-                Reading::Revoked => return Ok(None),
-                Reading::Refused(why) => return Ok(Some(why)),
-                Reading::Later { why, wait } => (why, wait),
-            };
-            let Some(at) = patience.next(self.clock.now(), wait) else {
-                return Ok(Some(why));
-            };
-            tokio::select! {
-                () = self.clock.sleep_until(at) => {}
-                () = self.stopping.cancelled() => {
-                    return Err(Error::SigningOut { account: entry.account.clone() });
-                }
-            }
-        }
-    }
-
-    async fn ask_to_revoke(
-        &self,
-        client: Client<'_>,
-        url: &Url,
-        token: (TokenKind, &Secret),
-        ends_at: Timestamp,
-    ) -> Reading {
-        let now = self.clock.now();
-        let left = clock::until(now, ends_at);
-        if left.is_zero() {
-            let why = "the server had no time left to answer in".to_owned();
-            return Reading::Later { why, wait: None };
-        }
-        let request = match revocation::request(client, url, token, now) {
-            Ok(request) => request,
-            Err(error) => return Reading::Refused(error.to_string()),
-        };
-        let limits = http::Limits {
-            timeout: ONE_REQUEST.min(left),
-            body: grant::ANSWER_LIMIT,
-        };
-        let identity = client.secrets.identity.as_ref();
-        match self.http.exchange(request, identity, limits).await {
-            Ok(answer) => {
-                let sent = client.secrets.sent().chain([token.1]).cloned();
-                revocation::read(&answer, &Redactor::new(sent), self.clock.now())
-            }
-            Err(error) => Reading::Later {
-                why: error.to_string(),
-                wait: None,
-            },
-        }
     }
 }

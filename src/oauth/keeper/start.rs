@@ -12,12 +12,12 @@ use tokio_util::task::TaskTracker;
 
 use super::accounts::Accounts;
 use super::entry::{Client, Entry, Live};
-use super::{Inner, Keeper, PER_SERVER};
+use super::{Inner, Keeper, PER_SERVER, orphans};
 use crate::clock::SharedClock;
 use crate::config::{Account, Auth, Connection, Name, OAuth};
 use crate::http;
 use crate::oauth::Error;
-use crate::oauth::grant::{self, Reading};
+use crate::oauth::grant::{self, Reading, Tokens};
 use crate::oauth::quota::Quota;
 use crate::oauth::secrets::Secrets;
 use crate::oauth::standing::{Reason, Standing, State, without_credential};
@@ -207,22 +207,16 @@ async fn replay(
 ) -> Result<Replayed, vault::Error> {
     let (connection, id) = (&attempt.account, attempt.id);
     if let Some(body) = vault.kept_answer(attempt).await? {
-        let answer = http::Answer {
-            // Only the answers of successes are kept.
-            status: 200,
-            headers: http::HeaderMap::new(),
-            body: body.to_vec().into(),
-            url: oauth.authority().clone(),
-        };
-        if let Reading::Tokens(tokens) = grant::read(oauth, &answer, &[], now) {
-            match vault.commit(attempt, &tokens, now).await {
+        if let Some(tokens) = kept_tokens(oauth, &body, now) {
+            match vault.commit(attempt, &tokens, None, now).await {
                 Ok(credential) => {
                     let generation = credential.generation;
                     tracing::warn!(%connection, attempt = id, generation, "stored tokens that an earlier end had left on disk");
                     return Ok(Replayed::Committed(Box::new(credential)));
                 }
-                Err(error @ vault::Error::Conflict { .. }) => {
-                    tracing::error!(%connection, attempt = id, %error, "tokens left on disk do not fit the vault, and are set aside");
+                Err(vault::Error::Conflict { .. }) => {
+                    orphans::put_by(vault, attempt, &body, &tokens, now).await?;
+                    return Ok(Replayed::Closed);
                 }
                 Err(error) => return Err(error),
             }
@@ -239,6 +233,21 @@ async fn replay(
     }
     vault.close(attempt, Outcome::Lost, None, None, now).await?;
     Ok(Replayed::Closed)
+}
+
+/// Reads the tokens in an answer that was kept.
+pub(super) fn kept_tokens(oauth: &OAuth, body: &[u8], now: Timestamp) -> Option<Tokens> {
+    let answer = http::Answer {
+        // Only the answers of successes are kept.
+        status: 200,
+        headers: http::HeaderMap::new(),
+        body: body.to_vec().into(),
+        url: oauth.authority().clone(),
+    };
+    match grant::read(oauth, &answer, &[], now) {
+        Reading::Tokens(tokens) => Some(tokens),
+        Reading::Refused(_) => None,
+    }
 }
 
 /// Writes down that an attempt is in doubt, unless that is known already.

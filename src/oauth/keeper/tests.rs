@@ -2,6 +2,7 @@
 
 mod doubts;
 mod limits;
+mod orphans;
 mod refresh;
 mod refusals;
 mod secrecy;

@@ -39,7 +39,7 @@ impl Keeper {
         let inner = &self.inner;
         let adopted = inner.vault.adopt(inner.clock.now()).await?;
         for entry in inner.accounts.all() {
-            let _turn = entry.turn.lock().await;
+            let _alone = entry.alone().await;
             let rests = entry.live().standing.reason == Some(Reason::Restored);
             if let Some(oauth) = entry.oauth().filter(|_| rests) {
                 inner.look_into_vault(&entry, oauth).await;
@@ -92,8 +92,8 @@ impl Keeper {
         let mut done = Rewrapped::default();
         for account in inner.vault.accounts().await? {
             let entry = inner.accounts.get(&account).ok();
-            let _turn = match &entry {
-                Some(entry) => Some(entry.turn.lock().await),
+            let _alone = match &entry {
+                Some(entry) => Some(entry.alone().await),
                 None => None,
             };
             match inner.vault.reseal(&account, now).await {

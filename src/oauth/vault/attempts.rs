@@ -1,9 +1,13 @@
 //! Exchanges with token endpoints, written down before they are sent.
 
+mod words;
+
 use std::io;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
+
+pub(in crate::oauth) use words::{Kind, Outcome};
 
 use super::data_keys::{self, Holder};
 use super::{Error, Keys, Vault, states, unreadable};
@@ -15,101 +19,6 @@ use crate::store::Tx;
 
 /// How many closed attempts are kept for a person to look at.
 const KEPT: u32 = 1_000;
-
-/// What an exchange spends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::oauth) enum Kind {
-    /// A refresh token.
-    Refresh,
-    /// An authorization code.
-    Code,
-    /// A device code.
-    Device,
-    /// Nothing: tokens that were obtained elsewhere are brought in.
-    Import,
-    /// Nothing: it may be repeated at will.
-    ClientCredentials,
-    /// Nothing: a password works again.
-    Password,
-    /// An assertion of our own; the next is signed when it is needed.
-    JwtBearer,
-    /// Nothing: a source's own login may be repeated.
-    Session,
-}
-
-impl Kind {
-    pub(in crate::oauth) fn as_str(self) -> &'static str {
-        match self {
-            Self::Refresh => "refresh",
-            Self::Code => "code",
-            Self::Device => "device",
-            Self::Import => "import",
-            Self::ClientCredentials => "client_credentials",
-            Self::Password => "password",
-            Self::JwtBearer => "jwt_bearer",
-            Self::Session => "session",
-        }
-    }
-
-    fn from_word(word: &str) -> Option<Self> {
-        [
-            Self::Refresh,
-            Self::Code,
-            Self::Device,
-            Self::Import,
-            Self::ClientCredentials,
-            Self::Password,
-            Self::JwtBearer,
-            Self::Session,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == word)
-    }
-
-    /// Returns true if what is spent cannot be had again, so that the answer must not be lost.
-    pub(in crate::oauth) fn is_single_use(self) -> bool {
-        match self {
-            Self::Refresh | Self::Code | Self::Device => true,
-            Self::Import
-            | Self::ClientCredentials
-            | Self::Password
-            | Self::JwtBearer
-            | Self::Session => false,
-        }
-    }
-
-    /// Returns true if it begins a new life of the account, whatever was there before.
-    pub(in crate::oauth) fn is_login(self) -> bool {
-        matches!(self, Self::Code | Self::Device | Self::Import)
-    }
-}
-
-/// How an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::oauth) enum Outcome {
-    NotSent,
-    TooEarly,
-    Transient,
-    Configuration,
-    Unclassified,
-    Refused,
-    /// No answer, and no use in asking again.
-    Lost,
-}
-
-impl Outcome {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::NotSent => "not_sent",
-            Self::TooEarly => "too_early",
-            Self::Transient => "transient",
-            Self::Configuration => "configuration",
-            Self::Unclassified => "unclassified",
-            Self::Refused => "refused",
-            Self::Lost => "lost",
-        }
-    }
-}
 
 /// What is about to be sent.
 pub(in crate::oauth) struct Intent {
@@ -179,7 +88,7 @@ impl Vault {
                          WHERE attempt = ?1 AND ended_at IS NULL",
                     )?
                     .execute(params![attempt.id, at.to_string()])?;
-                if written != 1 {
+                if written != 1 || is_overtaken(tx, &attempt)? {
                     return Err(Error::Conflict {
                         account: attempt.account.clone(),
                     });
@@ -195,7 +104,8 @@ impl Vault {
             .await
     }
 
-    /// Writes down that what `attempt` spent may be gone.
+    /// Writes down that what `attempt` spent may be gone. How the connection stands stays as it is
+    /// if a newer credential has come meanwhile.
     pub(in crate::oauth) async fn doubt(
         &self,
         attempt: &Attempt,
@@ -213,14 +123,18 @@ impl Vault {
                     standing.written_at.to_string(),
                     standing.detail
                 ])?;
-                states::write(tx, &attempt.account, &standing)
+                match is_overtaken(tx, &attempt)? {
+                    true => Ok(()),
+                    false => states::write(tx, &attempt.account, &standing),
+                }
             })
             .await
     }
 
     /// Closes `attempt`, which brought nothing, and gives its reserve back.
     ///
-    /// The standing of the connection changes with it if there is one to write.
+    /// The standing of the connection changes with it if there is one to write, and no newer
+    /// credential has come meanwhile.
     pub(in crate::oauth) async fn close(
         &self,
         attempt: &Attempt,
@@ -232,11 +146,13 @@ impl Vault {
         let closed = attempt.clone();
         self.store
             .write(move |tx| {
-                end(tx, closed.id, outcome.as_str(), detail.as_deref(), at)?;
+                end(tx, closed.id, outcome, detail.as_deref(), at)?;
                 data_keys::drop_unused(tx, &closed.account)?;
                 match standing {
-                    Some(standing) => states::write(tx, &closed.account, &standing),
-                    None => Ok(()),
+                    Some(standing) if !is_overtaken(tx, &closed)? => {
+                        states::write(tx, &closed.account, &standing)
+                    }
+                    Some(_) | None => Ok(()),
                 }
             })
             .await?;
@@ -475,10 +391,40 @@ impl Keys {
     }
 }
 
-/// Closes `attempt` and whatever else of its connection was open: the new credential ends it.
-pub(super) fn close_committed(tx: &Tx<'_>, attempt: &Attempt, at: Timestamp) -> Result<(), Error> {
-    end(tx, attempt.id, "committed", None, at)?;
-    supersede(tx, &attempt.account, at).map(|_| ())
+/// Closes `attempt`, which brought the credential of `generation`, and what that ends: a login ends
+/// everything that was open, but for the attempt `under_way`, whose answer may still come. What
+/// comes of a refresh ends no login.
+pub(super) fn close_committed(
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    generation: u64,
+    under_way: Option<i64>,
+    at: Timestamp,
+) -> Result<(), Error> {
+    // A login follows what is there when it ends, not what was there when it began.
+    tx.prepare_cached(
+        "UPDATE refreshes SET ended_at = ?2, outcome = 'committed', generation = ?3 - 1
+         WHERE attempt = ?1 AND ended_at IS NULL",
+    )?
+    .execute(params![
+        attempt.id,
+        at.to_string(),
+        generation.cast_signed()
+    ])?;
+    let [connection, name] = attempt.account.row();
+    tx.prepare_cached(
+        "UPDATE refreshes SET ended_at = ?3, outcome = 'superseded'
+         WHERE connection = ?1 AND account = ?2 AND ended_at IS NULL AND attempt IS NOT ?4
+           AND (?5 OR kind NOT IN ('code', 'device', 'import'))",
+    )?
+    .execute(params![
+        connection,
+        name,
+        at.to_string(),
+        under_way,
+        attempt.kind.is_login()
+    ])?;
+    Ok(())
 }
 
 /// Closes every open attempt of `account`, and returns them.
@@ -493,10 +439,19 @@ pub(super) fn supersede(tx: &Tx<'_>, account: &Account, at: Timestamp) -> Result
     Ok(attempts.collect::<Result<_, _>>()?)
 }
 
-fn end(
+/// True if another credential is there than the one that `attempt` spends.
+fn is_overtaken(conn: &Connection, attempt: &Attempt) -> Result<bool, Error> {
+    let [connection, name] = attempt.account.row();
+    let mut statement = conn.prepare_cached(
+        "SELECT 1 FROM credentials WHERE connection = ?1 AND account = ?2 AND generation <> ?3",
+    )?;
+    Ok(statement.exists(params![connection, name, attempt.generation.cast_signed()])?)
+}
+
+pub(super) fn end(
     tx: &Tx<'_>,
     attempt: i64,
-    outcome: &str,
+    outcome: Outcome,
     detail: Option<&str>,
     at: Timestamp,
 ) -> Result<(), Error> {
@@ -504,7 +459,7 @@ fn end(
         "UPDATE refreshes SET ended_at = ?2, outcome = ?3, detail = ?4
          WHERE attempt = ?1 AND ended_at IS NULL",
     )?
-    .execute(params![attempt, at.to_string(), outcome, detail])?;
+    .execute(params![attempt, at.to_string(), outcome.as_str(), detail])?;
     Ok(())
 }
 

@@ -129,8 +129,13 @@ impl Keys {
         let account = &attempt.account;
         let before = clear(tx, account)?.map(|(_, _, row)| row);
         let is_refresh = attempt.kind == Kind::Refresh;
+        let generation = match &before {
+            // What a person has just granted counts more than what was renewed meanwhile.
+            Some(row) if attempt.kind.is_login() => row.generation.cast_unsigned(),
+            _ => attempt.generation,
+        };
         let is_present = match &before {
-            Some(row) => row.generation.cast_unsigned() == attempt.generation,
+            Some(row) => row.generation.cast_unsigned() == generation,
             None => !is_refresh,
         };
         if !is_present {
@@ -166,7 +171,7 @@ impl Keys {
             _ => attempt.tried_at,
         };
         let credential = Credential {
-            generation: attempt.generation + 1,
+            generation: generation + 1,
             access_token: tokens.access_token,
             has_refresh_token: refresh_token.is_some(),
             issued_at,

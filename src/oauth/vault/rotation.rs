@@ -12,10 +12,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::data_keys::{self, Holder};
-use super::{Error, Keys, Vault, keys, sealed, unreadable};
+use super::{Error, Keys, Vault, keys, orphans, sealed, unreadable};
 use crate::config::{Account, Name};
 use crate::oauth::points::{self, Point};
-use crate::seal::{KeyId, Place};
+use crate::seal::KeyId;
 use crate::secret::ExposeSecret;
 use crate::store::{self, Tx};
 
@@ -79,7 +79,7 @@ impl Outdated {
     fn rewrap(&self, tx: &Tx<'_>, keys: &Keys) -> Result<Option<String>, Error> {
         let rewrapped = match (self.connection.as_str(), Name::parse(&self.account)) {
             ("", Ok(secret)) => keys.rewrap(tx, Holder::Secret(&secret), self.id),
-            _ => match account_of(&self.connection, &self.account) {
+            _ => match Account::from_row(&self.connection, &self.account) {
                 Some(account) => keys.rewrap(tx, Holder::Account(&account), self.id),
                 None => return Ok(Some(format!("data key {} has no owner", self.id))),
             },
@@ -214,7 +214,7 @@ impl Keys {
         let mut verified = Verified::default();
         self.current()?;
         for (connection, account) in pairs(conn, "SELECT connection, account FROM credentials")? {
-            let opened = match account_of(&connection, &account) {
+            let opened = match Account::from_row(&connection, &account) {
                 Some(account) => self.opens(conn, &account),
                 None => continue,
             };
@@ -229,8 +229,8 @@ impl Keys {
                 Some(what) => verified.unreadable.push(what),
             }
         }
-        for orphan in orphans(conn, None)? {
-            match in_words(self.orphan(conn, &orphan).map(drop))? {
+        for orphan in orphans::rows(conn, None)? {
+            match in_words(self.orphaned_answer(conn, &orphan).map(drop))? {
                 None => verified.orphans += 1,
                 Some(what) => verified.unreadable.push(what),
             }
@@ -271,13 +271,7 @@ impl Keys {
                 sealed.transpose()?,
             ])?;
         }
-        for orphan in orphans(tx, Some(account))? {
-            let answer = self.orphan(tx, &orphan)?;
-            let place = self.orphan_place(&orphan);
-            let answer = key.seal(&place, &answer).map_err(Error::Seal)?;
-            tx.prepare_cached("UPDATE orphans SET data_key = ?2, answer = ?3 WHERE orphan = ?1")?
-                .execute(params![orphan.id, key.id(), answer])?;
-        }
+        self.reseal_orphans(tx, account, &key)?;
         tx.prepare_cached(
             "UPDATE refreshes SET data_key = ?3
              WHERE connection = ?1 AND account = ?2 AND ended_at IS NULL",
@@ -285,56 +279,6 @@ impl Keys {
         .execute(params![connection, name, key.id()])?;
         data_keys::drop_unused(tx, account)
     }
-
-    fn orphan(&self, conn: &Connection, orphan: &Orphan) -> Result<Vec<u8>, Error> {
-        let holder = Holder::Account(&orphan.account);
-        let key = self.data_key(conn, holder, orphan.data_key)?;
-        let answer = key.unseal(&self.orphan_place(orphan), &orphan.answer);
-        answer
-            .map(|answer| answer.to_vec())
-            .map_err(|_| unreadable(&orphan.account, "orphaned answer"))
-    }
-
-    fn orphan_place<'a>(&'a self, orphan: &'a Orphan) -> Place<'a> {
-        Place {
-            table: "orphans",
-            ..self.place(&orphan.account, "answer", orphan.generation)
-        }
-    }
-}
-
-/// An answer that came too late, as its row has it.
-struct Orphan {
-    id: i64,
-    account: Account,
-    generation: u64,
-    data_key: u32,
-    answer: Vec<u8>,
-}
-
-/// Returns the orphans of `account`, or all of them.
-fn orphans(conn: &Connection, account: Option<&Account>) -> Result<Vec<Orphan>, Error> {
-    let mut statement = conn.prepare_cached(
-        "SELECT orphan, connection, account, generation, data_key, answer FROM orphans",
-    )?;
-    let mut rows = statement.query([])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (connection, name): (String, String) = (row.get(1)?, row.get(2)?);
-        let Some(owner) = account_of(&connection, &name) else {
-            continue;
-        };
-        if account.is_none_or(|account| *account == owner) {
-            found.push(Orphan {
-                id: row.get(0)?,
-                account: owner,
-                generation: row.get::<_, i64>(3)?.cast_unsigned(),
-                data_key: row.get(4)?,
-                answer: row.get(5)?,
-            });
-        }
-    }
-    Ok(found)
 }
 
 /// Rewraps the first data key after `after` that needs it; returns its number, and in words what
@@ -371,14 +315,6 @@ fn in_words(opened: Result<(), Error>) -> Result<Option<String>, Error> {
             Ok(Some(error.to_string()))
         }
         Err(error) => Err(error),
-    }
-}
-
-fn account_of(connection: &str, name: &str) -> Option<Account> {
-    let connection = Name::parse(connection).ok()?;
-    match name {
-        "" => Some(Account::of(&connection)),
-        name => Some(Account::named(&connection, &Name::parse(name).ok()?)),
     }
 }
 

@@ -58,7 +58,7 @@ async fn signed_in(directory: &Path) -> Vault {
     let vault = open(directory, 1).await.unwrap();
     let attempt = begin(&vault, Kind::Code, None).await;
     vault
-        .commit(&attempt, &tokens("a1", Some("r1")), now())
+        .commit(&attempt, &tokens("a1", Some("r1")), None, now())
         .await
         .unwrap();
     vault
@@ -103,7 +103,7 @@ async fn a_refresh_keeps_what_the_answer_leaves_unsaid() {
     let vault = signed_in(directory.path()).await;
     let attempt = begin(&vault, Kind::Refresh, Some(1)).await;
     let kept = vault
-        .commit(&attempt, &tokens("a2", None), now())
+        .commit(&attempt, &tokens("a2", None), None, now())
         .await
         .unwrap();
     assert!(kept.has_refresh_token && !kept.rotates);
@@ -112,7 +112,7 @@ async fn a_refresh_keeps_what_the_answer_leaves_unsaid() {
 
     let attempt = begin(&vault, Kind::Refresh, Some(2)).await;
     vault
-        .commit(&attempt, &tokens("a3", Some("r3")), now())
+        .commit(&attempt, &tokens("a3", Some("r3")), None, now())
         .await
         .unwrap();
     let loaded = vault.load(&account()).await.unwrap().unwrap();
@@ -131,11 +131,11 @@ async fn a_loser_overwrites_nothing() {
     let slow = begin(&vault, Kind::Refresh, Some(1)).await;
     let login = begin(&vault, Kind::Code, None).await;
     vault
-        .commit(&login, &tokens("a2", Some("r2")), now())
+        .commit(&login, &tokens("a2", Some("r2")), None, now())
         .await
         .unwrap();
     let lost = vault
-        .commit(&slow, &tokens("a9", Some("r9")), now())
+        .commit(&slow, &tokens("a9", Some("r9")), None, now())
         .await
         .unwrap_err();
     assert!(matches!(lost, Error::Conflict { .. }), "{lost:?}");
@@ -227,7 +227,7 @@ async fn a_reserve_without_an_open_attempt_is_given_back() {
     let committed = begin(&vault, Kind::Refresh, Some(1)).await;
     vault.keep_answer(&committed, b"the answer").await.unwrap();
     vault
-        .commit(&committed, &tokens("a2", None), now())
+        .commit(&committed, &tokens("a2", None), None, now())
         .await
         .unwrap();
     // A kill between the commit and this leaves the file of a closed attempt; one before the
