@@ -15,6 +15,7 @@ mod keys;
 mod lines;
 mod mask;
 mod places;
+mod program;
 mod reader;
 mod report;
 mod schedule;

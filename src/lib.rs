@@ -15,6 +15,7 @@ pub mod secret;
 // Ground: what the stages stand on.
 pub mod config;
 pub mod http;
+pub mod jq;
 pub mod lock;
 pub mod seal;
 pub mod store;

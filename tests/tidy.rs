@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 /// where one is named in [`NEIGHBOURS`] with the reason.
 const FLOORS: [(&str, &[&str]); 8] = [
     ("stones", &["clock", "record", "remedy", "secret"]),
-    ("ground", &["http", "lock", "seal", "store", "template"]),
+    (
+        "ground",
+        &["http", "jq", "lock", "seal", "store", "template"],
+    ),
     ("what was asked for", &["config"]),
     (
         "stages",
