@@ -5,19 +5,15 @@
 //! a header, a body) and encodes it. Only in a URL must the parts that came from outside be told from
 //! the text around them, so [`Template::render_url`] encodes each as it is filled in.
 //!
-//! Besides minijinja's own there are filters for what sources want to be asked with: `date`,
-//! `epoch`, `epoch_ms` for moments, `odata` for literals, and `base64` for what a login encodes.
+//! Besides minijinja's own there are the [`filters`] that spell values as sources want them.
 
+mod filters;
 mod tags;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, fmt::strtime};
 use minijinja::value::ValueKind;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -65,8 +61,7 @@ impl Template {
     /// If the text is not a valid template.
     pub fn parse(source: &str) -> Result<Self, Error> {
         tags::check(source)?;
-        let environment = environment();
-        let template = environment.template_from_str(source).map_err(error)?;
+        let template = PLAIN.template_from_str(source).map_err(error)?;
         let variables = template.undeclared_variables(true).into_iter().collect();
         Ok(Self {
             source: source.to_owned(),
@@ -91,7 +86,14 @@ impl Template {
     pub fn uses(&self, name: &str) -> bool {
         self.variables
             .iter()
-            .any(|variable| variable.split('.').next() == Some(name))
+            .filter_map(|variable| variable.strip_prefix(name))
+            .any(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
+    /// Returns true if this is text and nothing else, which comes out as it is written.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        !self.source.contains("{{") && !self.source.contains("{%") && !self.source.contains("{#")
     }
 
     /// Returns the text with the variables of `context` filled in.
@@ -99,7 +101,27 @@ impl Template {
     /// # Errors
     /// If a variable is missing or a filter fails.
     pub fn render(&self, context: &Value) -> Result<String, Error> {
-        self.filled(context, environment())
+        self.filled(context, &PLAIN)
+    }
+
+    /// Returns what goes into JSON: the value itself, number, list or whatever it is, of a template
+    /// that is one `{{ … }}` and nothing else; the text of any other.
+    ///
+    /// # Errors
+    /// If a variable is missing or a filter fails.
+    pub fn render_json(&self, context: &Value) -> Result<serde_json::Value, Error> {
+        let Some(expression) = tags::only(&self.source) else {
+            return self.render(context).map(serde_json::Value::String);
+        };
+        let compiled = PLAIN.compile_expression(expression).map_err(error)?;
+        let value = compiled.eval(context.clone()).map_err(error)?;
+        if value.is_undefined() {
+            return Err(error(ErrorKind::UndefinedError.into()));
+        }
+        serde_json::to_value(&value).map_err(|_| Error {
+            message: "it gives something that JSON does not have".to_owned(),
+            range: None,
+        })
     }
 
     /// Returns the text of a URL with the variables of `context` filled in, each percent-encoded so
@@ -110,9 +132,7 @@ impl Template {
     /// If a variable is missing, is itself a URL, or leads out of its place in the path; or if a
     /// filter fails.
     pub fn render_url(&self, context: &Value) -> Result<String, Error> {
-        let mut environment = environment();
-        environment.set_formatter(formatted_for_url);
-        let text = self.filled(context, environment)?;
+        let text = self.filled(context, &FOR_URLS)?;
         let path = text.split(['?', '#']).next().unwrap_or_default();
         if !self.variables.is_empty() && path.split(['/', '\\']).any(is_dots) {
             return Err(Error {
@@ -123,8 +143,8 @@ impl Template {
         Ok(text)
     }
 
-    fn filled(&self, context: &Value, environment: Environment<'_>) -> Result<String, Error> {
-        if self.variables.is_empty() && !self.source.contains("{%") && !self.source.contains("{{") {
+    fn filled(&self, context: &Value, environment: &Environment<'_>) -> Result<String, Error> {
+        if self.is_constant() {
             return Ok(self.source.clone());
         }
         environment
@@ -140,19 +160,25 @@ fn is_dots(segment: &str) -> bool {
     matches!(segment.as_str(), "." | "..")
 }
 
-fn environment() -> Environment<'static> {
+/// Fills in values as they are.
+static PLAIN: LazyLock<Environment<'static>> = LazyLock::new(|| environment(formatted));
+/// Fills in values so that each stays within its part of a URL.
+static FOR_URLS: LazyLock<Environment<'static>> = LazyLock::new(|| environment(formatted_for_url));
+
+/// Writes one value of a template.
+type Formatter = fn(
+    &mut minijinja::Output<'_>,
+    &mut minijinja::State<'_, '_>,
+    &Value,
+) -> Result<(), minijinja::Error>;
+
+fn environment(formatter: Formatter) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_fuel(Some(FUEL));
-    environment.set_formatter(formatted);
-    environment.add_filter("date", date);
-    environment.add_filter("epoch", |moment: &str| Ok(instant(moment)?.as_second()));
-    environment.add_filter("epoch_ms", |moment: &str| {
-        Ok(instant(moment)?.as_millisecond())
-    });
-    environment.add_filter("odata", odata);
-    environment.add_filter("base64", |text: &str| BASE64.encode(text));
+    environment.set_formatter(formatter);
+    filters::add(&mut environment);
     environment
 }
 
@@ -189,43 +215,6 @@ fn word(flag: bool) -> &'static str {
     if flag { "true" } else { "false" }
 }
 
-/// `{{ bookmark | date('%Y%m%d') }}`, or `{{ now | date('%H:%M', 'Europe/Amsterdam') }}`.
-///
-/// A moment with a zone is shown in UTC unless another is named; one without is shown as it is.
-fn date(moment: &str, format: &str, zone: Option<&str>) -> Result<String, minijinja::Error> {
-    let Ok(instant) = moment.parse::<Timestamp>() else {
-        let civil: DateTime = moment
-            .parse()
-            .map_err(|_| unfit(moment, "no date or time"))?;
-        return strtime::format(format, civil).map_err(|_| unfit(format, "no format for it"));
-    };
-    let zone = match zone {
-        Some(name) => TimeZone::get(name).map_err(|_| unfit(name, "no time zone"))?,
-        None => TimeZone::UTC,
-    };
-    strtime::format(format, &instant.to_zoned(zone)).map_err(|_| unfit(format, "no format for it"))
-}
-
-fn instant(moment: &str) -> Result<Timestamp, minijinja::Error> {
-    moment
-        .parse()
-        .map_err(|_| unfit(moment, "no moment with a zone"))
-}
-
-/// `{{ var.code | odata }}`: a literal as OData spells it, text in quotes and quotes doubled.
-fn odata(value: &Value) -> String {
-    match value.kind() {
-        ValueKind::String => format!("'{}'", value.to_string().replace('\'', "''")),
-        ValueKind::None => "null".to_owned(),
-        ValueKind::Bool => word(value.is_true()).to_owned(),
-        _ => value.to_string(),
-    }
-}
-
-fn unfit(what: &str, is: &str) -> minijinja::Error {
-    minijinja::Error::new(ErrorKind::InvalidOperation, format!("`{what}` is {is}"))
-}
-
 fn error(error: minijinja::Error) -> Error {
     let message = match error.detail() {
         Some(detail) => format!("{}: {detail}", error.kind()),
@@ -259,48 +248,41 @@ mod tests {
     }
 
     #[test]
-    fn filters_spell_what_sources_ask_for() {
+    fn a_lone_variable_keeps_its_type_in_json() {
         let context = minijinja::context! {
-            instant => "2026-03-29T00:30:00Z",
-            civil => "2026-03-29T02:03:04.5",
-            code => "O'Brien",
-            number => 17,
-            yes => true,
+            number => 7, text => "7", yes => true, list => vec![1, 2], nothing => (),
         };
         let cases = [
-            ("{{ instant | date('%Y%m%d') }}", "20260329"),
-            ("{{ instant | date('%H:%M', 'Europe/Amsterdam') }}", "01:30"),
-            (
-                "{{ civil | date('%Y-%m-%dT%H:%M:%S') }}",
-                "2026-03-29T02:03:04",
-            ),
-            (
-                "{{ instant | epoch }} {{ instant | epoch_ms }}",
-                "1774744200 1774744200000",
-            ),
-            ("{{ code | odata }}", "'O''Brien'"),
-            ("{{ (code ~ ':' ~ number) | base64 }}", "TydCcmllbjoxNw=="),
-            (
-                "{{ number | odata }} {{ yes | odata }} {{ yes }}",
-                "17 true true",
-            ),
+            ("{{ number }}", "7"),
+            (" {{- number * 2 -}} ", "14"),
+            ("{{ text }}", r#""7""#),
+            ("{{ text | int }}", "7"),
+            ("{{ yes }}", "true"),
+            ("{{ list }}", "[1,2]"),
+            ("{{ nothing }}", "null"),
+            ("{{ number }}{{ number }}", r#""77""#),
+            ("x{{ number }}", r#""x7""#),
+            ("{{ '}}' ~ number }}", r#""}}7""#),
+            ("7", r#""7""#),
         ];
-        for (source, text) in cases {
-            assert_eq!(
-                Template::parse(source).unwrap().render(&context).unwrap(),
-                text
-            );
+        for (source, json) in cases {
+            let value = Template::parse(source).unwrap().render_json(&context);
+            assert_eq!(value.unwrap().to_string(), json, "{source}");
         }
-        for source in [
-            "{{ civil | epoch }}",
-            "{{ code | date('%Y') }}",
-            "{{ instant | date('%Y', 'X/Y') }}",
-        ] {
-            assert!(
-                Template::parse(source).unwrap().render(&context).is_err(),
-                "{source}"
-            );
+        for source in ["{{ other }}", "{{ other.part }}", "{{ text | epoch }}"] {
+            let value = Template::parse(source).unwrap().render_json(&context);
+            assert!(value.is_err(), "{source}");
         }
+    }
+
+    #[test]
+    fn constant_text_is_known_from_a_template() {
+        let is_constant = |source: &str| Template::parse(source).unwrap().is_constant();
+        assert!(is_constant("") && is_constant("a { b } 100%"));
+        assert!(!is_constant("{{ 1 }}") && !is_constant("{% if 1 %}{% endif %}"));
+        let template = Template::parse("{{ page.cursor }}").unwrap();
+        assert!(template.uses("page.cursor") && template.uses("page"));
+        assert!(!template.uses("page.number") && !template.uses("pa"));
     }
 
     #[test]

@@ -29,6 +29,17 @@ pub(super) fn check(source: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Returns what stands in the braces of a template that is one `{{ … }}` and nothing else.
+pub(super) fn only(source: &str) -> Option<&str> {
+    let inner = source.trim().strip_prefix("{{")?;
+    let inner = inner.strip_suffix("}}")?;
+    // Another pair ends before the last one does.
+    let is_one = length(inner, "}}") == inner.len();
+    let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
+    let inner = inner.strip_suffix(['-', '+']).unwrap_or(inner);
+    is_one.then_some(inner)
+}
+
 /// Returns where the `{{ … }}` and `{% … %}` of a template stand.
 fn tags(source: &str) -> impl Iterator<Item = Range<usize>> {
     let mut from = 0;
