@@ -103,9 +103,9 @@ struct Astray {
 /// # Errors
 /// If the request cannot be written from the configuration.
 pub fn pages(connection: &Connection, resource: &Resource, start: &Start) -> Result<Pages, Error> {
-    let prototype = Prototype::write(connection, resource, start)?;
-    let allowed = prototype.allowed().to_vec();
-    let mut pager = Pager::new(resource.paging.clone(), resource.caps.pages, allowed);
+    let mut pager = Pager::new(resource.paging.clone(), resource.caps.pages);
+    let first = pager.first();
+    let prototype = Prototype::write(connection, resource, start, &first.turn)?;
     let place = match (&resource.records, &resource.paging) {
         (Some(path), _) => Place::At(path.clone()),
         (None, Paging::OData) => Place::OData,
@@ -113,7 +113,7 @@ pub fn pages(connection: &Connection, resource: &Resource, start: &Start) -> Res
     };
     Ok(Pages {
         plan: Plan::new(place, &pager.values()),
-        next: Ok(Some(pager.first())),
+        next: Ok(Some(first)),
         limits: http::Limits {
             timeout: connection.timeout,
             body: resource.caps.page_bytes,
@@ -227,11 +227,17 @@ impl Pages {
         let answered = Answered {
             url: &answer.url,
             authorization: world.authorization,
+            allowed: self.prototype.allowed(),
             headers: &answer.headers,
             body: &body,
             found: &found,
         };
-        self.turn(&answered, asked);
+        // A page that leads astray is whole all the same: only the call after it fails.
+        self.next = self
+            .pager
+            .next(&answered)
+            .map_err(|problem| Astray { asked, problem });
+        self.number += 1;
         Ok(Page {
             number: self.number,
             body,
@@ -328,6 +334,17 @@ impl Pages {
             }
             .into());
         }
+        if let Some(partial) = self.prototype.graph_ql()
+            && let Some(errors) = answer::graph_ql_errors(text, redactor)
+            && !(partial && errors.has_data)
+        {
+            return Err(Error::GraphQl {
+                asked,
+                message: errors.message,
+                has_data: errors.has_data,
+            }
+            .into());
+        }
         let found = match self.plan.find(text) {
             Ok(found) => found,
             Err(problem) => return Err(damaged(asked, problem)),
@@ -339,17 +356,6 @@ impl Pages {
             return Err(damaged(asked, self.plan.nothing()));
         }
         Ok((body, found))
-    }
-
-    /// Turns to the page after one that came.
-    ///
-    /// A page that leads astray is whole all the same: only the call after it fails.
-    fn turn(&mut self, answered: &Answered<'_>, asked: Asked) {
-        self.next = self
-            .pager
-            .next(answered)
-            .map_err(|problem| Astray { asked, problem });
-        self.number += 1;
     }
 }
 

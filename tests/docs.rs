@@ -15,9 +15,10 @@ use support::TempHouse;
 use tidegate::config;
 
 /// Documents whose links are followed.
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "README.md",
     "docs/connections.md",
+    "docs/reading.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "tests/servers/README.md",
@@ -79,7 +80,7 @@ fn the_example_configuration_loads() {
 
 #[test]
 fn every_configuration_in_the_documents_loads() {
-    for document in ["README.md", "docs/connections.md"] {
+    for document in ["README.md", "docs/connections.md", "docs/reading.md"] {
         let found = blocks(&read(document), "toml");
         assert!(!found.is_empty(), "{document} has no configuration");
         for block in found {

@@ -1,5 +1,6 @@
 //! A flow: one resource of one connection, kept in one table.
 
+mod body;
 mod cursor;
 mod fan_out;
 pub(in crate::config) mod paging;
@@ -89,12 +90,14 @@ pub struct Resource {
     /// Absolute, or relative to the connection's base URL.
     pub url: Template,
     /// Query parameters in the order written. One whose template uses a bookmark that does not
-    /// exist yet is left out.
+    /// exist yet is left out, and so is one whose template comes out empty.
     pub query: Vec<(String, Template)>,
+    /// Query parameters of the first page only.
+    pub first_page_query: Vec<(String, Template)>,
     /// Headers besides the connection's.
     pub headers: Vec<(String, Template)>,
     /// What is posted.
-    pub body: Option<Body>,
+    pub body: Option<Payload>,
     /// Where the records stand; the paging style's own place if not said.
     pub records: Option<FieldPath>,
     /// Where the next page is.
@@ -123,6 +126,69 @@ pub enum Body {
     Json(serde_json::Value),
     /// Form fields.
     Form(Vec<(String, Template)>),
+}
+
+/// What a flow posts.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// A body of the flow's own.
+    Plain(Body),
+    /// A GraphQL request.
+    GraphQl(GraphQl),
+}
+
+impl From<Body> for Payload {
+    fn from(body: Body) -> Self {
+        Self::Plain(body)
+    }
+}
+
+/// A GraphQL request, posted as JSON.
+#[derive(Debug, Clone)]
+pub struct GraphQl {
+    /// The query, sent as it is written.
+    pub query: String,
+    /// An object of the query's variables, whose strings are templates.
+    pub variables: serde_json::Value,
+    /// True if what came beside errors counts. Otherwise an answer with errors is none: a field
+    /// that could not be read is null in it, like one that has no value.
+    pub partial: bool,
+}
+
+impl Resource {
+    /// Returns true if some template of the request uses `variable`.
+    #[must_use]
+    pub fn uses(&self, variable: &str) -> bool {
+        let pairs = self.query.iter().chain(&self.first_page_query);
+        self.url.uses(variable)
+            || pairs
+                .chain(&self.headers)
+                .any(|(_, template)| template.uses(variable))
+            || self.body.as_ref().is_some_and(|body| body.uses(variable))
+    }
+}
+
+impl Payload {
+    /// Returns true if some template in it uses `variable`.
+    #[must_use]
+    pub fn uses(&self, variable: &str) -> bool {
+        match self {
+            Self::Plain(Body::Json(json)) => json_uses(json, variable),
+            Self::Plain(Body::Form(fields)) => fields.iter().any(|(_, field)| field.uses(variable)),
+            Self::GraphQl(GraphQl { variables, .. }) => json_uses(variables, variable),
+        }
+    }
+}
+
+/// Returns true if a string anywhere in `json` is a template that uses `variable`.
+fn json_uses(json: &serde_json::Value, variable: &str) -> bool {
+    use serde_json::Value;
+    match json {
+        Value::String(text) => Template::parse(text).is_ok_and(|template| template.uses(variable)),
+        Value::Array(values) => values.iter().any(|value| json_uses(value, variable)),
+        Value::Object(fields) => fields.values().any(|value| json_uses(value, variable)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// The bounds of one run.

@@ -211,6 +211,7 @@ pub(super) static FLOW: Keys = keys(
         "method",
         "url",
         "query",
+        "first_page_query",
         "headers",
         "body",
         "vars",
@@ -227,7 +228,9 @@ pub(super) static FLOW: Keys = keys(
 /// What a flow is repeated for.
 pub(super) static FOR_EACH: Keys = keys("`for_each`", &["sql", "list"]);
 /// What is posted.
-pub(super) static BODY: Keys = keys("`body`", &["json", "form"]);
+pub(super) static BODY: Keys = keys("`body`", &["json", "form", "graphql"]);
+/// A GraphQL request.
+pub(super) static GRAPHQL: Keys = keys("`graphql`", &["query", "variables", "partial"]);
 /// How a run reads only what changed.
 pub(super) static CURSOR: Keys = keys(
     "`cursor`",
@@ -307,6 +310,7 @@ static ALL: &[&Keys] = &[
     &FLOW,
     &FOR_EACH,
     &BODY,
+    &GRAPHQL,
     &CURSOR,
     &COLUMN,
     &PAGE_SIZE,

@@ -31,6 +31,19 @@ pub(super) enum EachNames {
     These(BTreeSet<String>),
 }
 
+/// What templates of a flow may mention that stands alone; the last only in a flow that reads
+/// accounts.
+const FLOW: [&str; 8] = [
+    "bookmark",
+    "now",
+    "until",
+    "page.number",
+    "page.offset",
+    "page.limit",
+    "page.cursor",
+    "account",
+];
+
 /// What templates of one place may mention.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Variables<'v> {
@@ -93,9 +106,9 @@ impl<'v> Variables<'v> {
         each: &'v EachNames,
     ) -> Self {
         Self {
-            names: match has_accounts {
-                true => &["account", "bookmark", "now", "until"],
-                false => &["bookmark", "now", "until"],
+            names: match FLOW.split_last() {
+                Some((_, without)) if !has_accounts => without,
+                _ => &FLOW,
             },
             vars: Some(("var", vars)),
             facts,
@@ -237,6 +250,7 @@ impl<'v> Variables<'v> {
             ("now", Sample::from("2026-01-01T00:00:00Z")),
             ("token", Sample::from("x")),
             ("until", Sample::from("2026-01-01T00:00:00Z")),
+            ("page", page()),
         ];
         let each = template
             .variables()
@@ -332,14 +346,10 @@ impl<'v> Variables<'v> {
     }
 }
 
-/// Returns true if a string anywhere in `json` is a template that uses `variable`.
-pub(super) fn json_uses(json: &Value, variable: &str) -> bool {
-    match json {
-        Value::String(text) => Template::parse(text).is_ok_and(|template| template.uses(variable)),
-        Value::Array(values) => values.iter().any(|value| json_uses(value, variable)),
-        Value::Object(fields) => fields.values().any(|value| json_uses(value, variable)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
+/// Returns what `page` may look like.
+fn page() -> Sample {
+    let counts = ["number", "offset", "limit"].map(|name| (name, Sample::from(1)));
+    Sample::from_pairs(counts.into_iter().chain([("cursor", Sample::from("x"))]))
 }
 
 /// Returns a number or a boolean as its text.

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use encoding_rs::{Encoding, UTF_8};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::error::Document;
 use super::records::Problem;
@@ -18,6 +19,8 @@ const SHOWN: usize = 200;
 const EXCERPT: usize = 80;
 /// A complaint stands near the beginning; a longer body is no complaint.
 pub(super) const COMPLAINT: usize = 64 << 10;
+/// How many of the errors of one answer are shown.
+const MOST_COMPLAINTS: usize = 3;
 /// Where sources put the words that say what is wrong, the most telling first.
 const COMPLAINTS: [&str; 8] = [
     "/error/message/value",
@@ -105,6 +108,43 @@ pub(super) fn complaint(answer: &Answer, redactor: &Redactor) -> Option<String> 
         .collect::<Vec<_>>()
         .join(": ");
     (!said.is_empty()).then_some(said)
+}
+
+/// Returns what a GraphQL answer says went wrong (GraphQL specification, section 7.1.2): with status
+/// 200, and `data` may stand beside it.
+pub(super) fn graph_ql_errors(body: &str, redactor: &Redactor) -> Option<GraphQlErrors> {
+    #[derive(serde::Deserialize)]
+    struct Envelope<'a> {
+        #[serde(borrow)]
+        data: Option<&'a RawValue>,
+        #[serde(borrow)]
+        errors: Option<Vec<&'a RawValue>>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Complaint {
+        message: String,
+    }
+    // A body that is none is told by whoever looks for its records.
+    let Envelope { data, errors } = serde_json::from_str(body).ok()?;
+    let errors = errors.filter(|errors| !errors.is_empty())?;
+    let messages: Vec<_> = errors
+        .iter()
+        .take(MOST_COMPLAINTS)
+        .filter_map(|error| serde_json::from_str::<Complaint>(error.get()).ok())
+        .map(|complaint| redactor.clean(&complaint.message, SHOWN))
+        .collect();
+    Some(GraphQlErrors {
+        has_data: data.is_some_and(|data| data.get() != "null"),
+        message: (!messages.is_empty()).then(|| messages.join("; ")),
+    })
+}
+
+/// What a GraphQL answer says went wrong.
+pub(super) struct GraphQlErrors {
+    /// True if there is data beside the errors.
+    pub(super) has_data: bool,
+    /// Their messages, cleaned.
+    pub(super) message: Option<String>,
 }
 
 fn in_body(body: &[u8]) -> Option<String> {

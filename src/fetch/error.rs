@@ -168,6 +168,16 @@ pub enum Error {
         /// Scheme, host and port of where to, if it says.
         target: Option<String>,
     },
+    /// The answer is a page of a GraphQL source that could not answer, or not all of it.
+    #[error("{asked} answered with GraphQL errors{}", said(message.as_deref()))]
+    GraphQl {
+        /// What was asked.
+        asked: Asked,
+        /// What the source said.
+        message: Option<String>,
+        /// True if data came beside the errors.
+        has_data: bool,
+    },
     /// The answer is a web page or another document.
     #[error("{asked} answered {status} with {document}")]
     NotJson {
@@ -224,6 +234,7 @@ impl Error {
             | Self::Forbidden { .. }
             | Self::Refused { .. }
             | Self::Redirected { .. }
+            | Self::GraphQl { .. }
             | Self::Astray { .. } => Remedy::EditConfig,
             Self::Damaged { problem, .. } => match problem {
                 records::Problem::Empty
@@ -261,6 +272,11 @@ impl Error {
                 ..
             } => Some("check `url`, upper and lower case too"),
             Self::Refused { .. } => Some("check `url`, `query` and the cursor's `filter`"),
+            Self::GraphQl { has_data: true, .. } => Some(
+                "some fields could not be read; if the rest is wanted without them, set \
+                 `partial = true` in `body.graphql`",
+            ),
+            Self::GraphQl { .. } => Some("check `query` and `variables` of `body.graphql`"),
             Self::Redirected { .. } => Some("write the final URL into the configuration"),
             Self::NotJson { .. } => Some(
                 "it may be a maintenance page; if it stays, check that `url` is the API's and \

@@ -15,9 +15,40 @@ use crate::config::{Paging, SendCursor, Total};
 use crate::http::{Authorization, HeaderMap};
 use crate::record::FieldPath;
 
-/// How the next request differs from the configured one.
+/// What is asked next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ask {
+    /// How the request differs from the configured one.
+    pub(super) way: Way,
+    /// What templates may use of where we are.
+    pub(super) turn: Turn,
+}
+
+/// Where we are in the pages of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Turn {
+    /// How many pages came before.
+    pub(super) before: u64,
+    /// The number of the page, as the source counts.
+    pub(super) number: u64,
+    /// The position of its first record.
+    pub(super) offset: u64,
+    /// How many records it may have, where we choose that.
+    pub(super) limit: Option<u64>,
+    /// The word that the page before gave for this one.
+    pub(super) cursor: Option<Scalar>,
+}
+
+impl Turn {
+    /// Returns true on the first page.
+    pub(super) fn is_first(&self) -> bool {
+        self.before == 0
+    }
+}
+
+/// How a request differs from the configured one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Ask {
+pub(super) enum Way {
     /// It goes to this link instead, with nothing of ours added to the link.
     Link(Url),
     /// It carries these parameters, in place of any of the same names.
@@ -34,6 +65,8 @@ pub(super) struct Answered<'a> {
     pub(super) url: &'a Url,
     /// What let the request in; a next link may repeat it.
     pub(super) authorization: Option<&'a Authorization>,
+    /// Where we may be sent.
+    pub(super) allowed: &'a [Origin],
     /// The headers of the answer.
     pub(super) headers: &'a HeaderMap,
     /// The body.
@@ -85,8 +118,6 @@ pub enum Problem {
 pub(super) struct Pager {
     paging: Paging,
     cap: u64,
-    /// Where we may be sent.
-    allowed: Vec<Origin>,
     trail: Trail,
     pages: u64,
     records: u64,
@@ -98,11 +129,10 @@ pub(super) struct Pager {
 
 impl Pager {
     /// Starts before the first page.
-    pub(super) fn new(paging: Paging, cap: u64, allowed: Vec<Origin>) -> Self {
+    pub(super) fn new(paging: Paging, cap: u64) -> Self {
         Self {
             paging,
             cap,
-            allowed,
             trail: Trail::default(),
             pages: 0,
             records: 0,
@@ -131,17 +161,43 @@ impl Pager {
 
     /// Returns how to ask for the first page.
     pub(super) fn first(&mut self) -> Ask {
-        let ask = match &self.paging {
+        let way = match &self.paging {
             Paging::Page { .. } => self.numbered(),
             Paging::Offset { .. } => self.positioned(),
             Paging::None
             | Paging::OData
             | Paging::LinkHeader
             | Paging::NextUrl { .. }
-            | Paging::Cursor { .. } => Ask::Query(Vec::new()),
+            | Paging::Cursor { .. } => Way::Query(Vec::new()),
         };
-        self.trail.ask(&ask);
-        ask
+        self.trail.ask(&way, None);
+        self.ask(way, None)
+    }
+
+    /// Adds to a request what templates may use.
+    fn ask(&self, way: Way, cursor: Option<Scalar>) -> Ask {
+        let (first_number, offset, limit) = match &self.paging {
+            Paging::Page { first, size, .. } => {
+                let limit = size.as_ref().map(|(_, size)| *size);
+                (*first, self.records, limit)
+            }
+            Paging::Offset { first, limit, .. } => {
+                (1, first.saturating_add(self.moved), Some(*limit))
+            }
+            Paging::None
+            | Paging::OData
+            | Paging::LinkHeader
+            | Paging::NextUrl { .. }
+            | Paging::Cursor { .. } => (1, self.records, None),
+        };
+        let turn = Turn {
+            before: self.pages,
+            number: first_number.saturating_add(self.pages),
+            offset,
+            limit,
+            cursor,
+        };
+        Ask { way, turn }
     }
 
     /// Takes note of a page and returns how to ask for the next, if there is one.
@@ -152,9 +208,10 @@ impl Pager {
         let count = page.found.records.len() as u64;
         self.pages += 1;
         self.records += count;
-        self.trail.ask(&Ask::Link(page.url.clone()));
+        self.trail.ask(&Way::Link(page.url.clone()), None);
         let is_new = self.trail.came(page.body, page.found);
         let values = &page.found.values;
+        let mut word = None;
         let next = match &self.paging {
             Paging::None => None,
             Paging::OData => self.linked(page, values.iter().flatten().next())?,
@@ -163,7 +220,10 @@ impl Pager {
                 let target = link::next(page.headers).map(Scalar::Text);
                 self.linked(page, target.as_ref())?
             }
-            Paging::Cursor { send, more, .. } => cursor(send, more.is_some(), values)?,
+            Paging::Cursor { send, more, .. } => {
+                word = cursor(more.is_some(), values)?;
+                word.as_ref().map(|word| carrying(send, word))
+            }
             Paging::Page { size, total, .. } => self
                 .goes_on(total.as_ref(), first(values), size.is_some(), count)
                 .then(|| self.numbered()),
@@ -182,7 +242,7 @@ impl Pager {
         };
         self.longest = self.longest.max(count);
         let Some(next) = next else { return Ok(None) };
-        if !self.trail.ask(&next) {
+        if !self.trail.ask(&next, word.as_ref()) {
             return Err(Problem::Circle);
         }
         if !is_new {
@@ -191,10 +251,10 @@ impl Pager {
         if self.pages >= self.cap {
             return Err(Problem::TooMany { cap: self.cap });
         }
-        Ok(Some(next))
+        Ok(Some(self.ask(next, word)))
     }
 
-    fn linked(&self, page: &Answered<'_>, target: Option<&Scalar>) -> Result<Option<Ask>, Problem> {
+    fn linked(&self, page: &Answered<'_>, target: Option<&Scalar>) -> Result<Option<Way>, Problem> {
         let target = match target {
             None | Some(Scalar::Flag(false)) => return Ok(None),
             Some(Scalar::Text(target)) if target.is_empty() => return Ok(None),
@@ -211,10 +271,10 @@ impl Pager {
             return Err(Problem::Downgrade { origin });
         }
         let names_a_user = !next.username().is_empty() || next.password().is_some();
-        if names_a_user || !self.allowed.contains(&next.origin()) {
+        if names_a_user || !page.allowed.contains(&next.origin()) {
             return Err(Problem::Foreign { origin });
         }
-        Ok(Some(Ask::Link(next)))
+        Ok(Some(Way::Link(next)))
     }
 
     /// Decides whether there is another numbered page after one with `count` records.
@@ -244,12 +304,12 @@ impl Pager {
         }
     }
 
-    fn numbered(&self) -> Ask {
+    fn numbered(&self) -> Way {
         let Paging::Page {
             param, first, size, ..
         } = &self.paging
         else {
-            return Ask::Query(Vec::new());
+            return Way::Query(Vec::new());
         };
         let number = first.saturating_add(self.pages);
         let mut query = vec![(param.clone(), number.to_string())];
@@ -257,10 +317,10 @@ impl Pager {
             size.iter()
                 .map(|(param, size)| (param.clone(), size.to_string())),
         );
-        Ask::Query(query)
+        Way::Query(query)
     }
 
-    fn positioned(&self) -> Ask {
+    fn positioned(&self) -> Way {
         let Paging::Offset {
             param,
             first,
@@ -269,10 +329,10 @@ impl Pager {
             ..
         } = &self.paging
         else {
-            return Ask::Query(Vec::new());
+            return Way::Query(Vec::new());
         };
         let position = first.saturating_add(self.moved);
-        Ask::Query(vec![
+        Way::Query(vec![
             (param.clone(), position.to_string()),
             (limit_param.clone(), limit.to_string()),
         ])
@@ -287,11 +347,8 @@ impl Total {
     }
 }
 
-fn cursor(
-    send: &SendCursor,
-    has_flag: bool,
-    values: &[Option<Scalar>],
-) -> Result<Option<Ask>, Problem> {
+/// Returns the word that leads on, if there is more.
+fn cursor(has_flag: bool, values: &[Option<Scalar>]) -> Result<Option<Scalar>, Problem> {
     let more = values
         .get(1)
         .and_then(Option::as_ref)
@@ -306,18 +363,19 @@ fn cursor(
         Some(Scalar::Flag(true)) => return Err(Problem::NotACursor),
         Some(word @ (Scalar::Text(_) | Scalar::Number(_))) => Some(word.clone()),
     };
-    let Some(word) = word else {
-        return if more == Some(true) {
-            Err(Problem::NoCursor)
-        } else {
-            Ok(None)
-        };
-    };
-    Ok(Some(match send {
-        SendCursor::Query(param) => Ask::Query(vec![(param.clone(), word.text())]),
-        SendCursor::Header(name) => Ask::Header(name.clone(), word.text()),
-        SendCursor::Body(path) => Ask::Body(path.clone(), word),
-    }))
+    if word.is_none() && more == Some(true) {
+        return Err(Problem::NoCursor);
+    }
+    Ok(word)
+}
+
+/// Returns the request that carries a cursor where it is wanted.
+fn carrying(send: &SendCursor, word: &Scalar) -> Way {
+    match send {
+        SendCursor::Query(param) => Way::Query(vec![(param.clone(), word.text())]),
+        SendCursor::Header(name) => Way::Header(name.clone(), word.text()),
+        SendCursor::Body(path) => Way::Body(path.clone(), word.clone()),
+    }
 }
 
 fn first(values: &[Option<Scalar>]) -> Option<&Scalar> {

@@ -1,7 +1,7 @@
 //! From the templates of a flow to the request of a page.
 //!
-//! What does not change during a run is written once, in [`Prototype::write`]. What a page needs
-//! besides is put in by [`Prototype::asking`].
+//! Templates are filled in for each page, since they may use `page`; what the paging needs besides
+//! is put in afterwards.
 
 mod address;
 mod posted;
@@ -9,32 +9,39 @@ mod posted;
 use std::sync::Arc;
 
 use minijinja::value::{Serde, Value as Context};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::{Origin, Url};
 use zeroize::Zeroizing;
 
 use self::address::{resolve, set_query};
 use self::posted::Posted;
-use super::paginate::Ask;
+use super::paginate::{Ask, Turn, Way};
+use super::records::Scalar;
 use super::{Error, Start, odata};
-use crate::config::{self, Auth, Body, Connection, Each, Facts, Resource};
+use crate::config::{self, Auth, Body, Connection, Each, Facts, GraphQl, Payload, Resource};
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use crate::template::{self, Template};
 
 /// The variable that stands for how far the flow has got.
 const BOOKMARK: &str = "bookmark";
+/// The variable that stands for where the paging has got.
+const PAGE_CURSOR: &str = "page.cursor";
 
-/// The request of a run, before any paging.
+/// The requests of a run, as templates.
 pub(super) struct Prototype {
     method: Method,
+    base_url: Option<Url>,
+    /// The headers of the connection.
+    headers: Vec<(String, Template)>,
+    resource: Resource,
+    start: Start,
+    /// The URL of the first request.
     url: Url,
-    headers: HeaderMap,
-    body: Option<Posted>,
     allowed: Vec<Origin>,
 }
 
 impl Prototype {
-    /// Writes the request of a run.
+    /// Prepares the requests of a run; `first` is its first page.
     ///
     /// # Errors
     /// If a template fails, or what it gives cannot be part of a request.
@@ -42,36 +49,27 @@ impl Prototype {
         connection: &Connection,
         resource: &Resource,
         start: &Start,
+        first: &Turn,
     ) -> Result<Self, Error> {
-        let writer = Writer::new(resource, start);
+        let writer = Writer::new(resource, start, first);
         let text = writer.url(&resource.url)?;
-        let mut url = resolve(connection.base_url.as_ref(), &text)?;
+        let url = resolve(connection.base_url.as_ref(), &text)?;
         let allowed = allowed(connection, &url);
-        if !allowed.contains(&url.origin()) {
-            let origin = url.origin().ascii_serialization();
-            let message =
-                format!("{origin} is neither the host of `base_url` nor among `allow_hosts`");
-            return Err(wrong("url", message));
-        }
-        let query = writer.query(resource, &mut url)?;
-        set_query(&mut url, &query);
-        let method = match resource.method {
-            config::Method::Get => Method::GET,
-            config::Method::Post => Method::POST,
-        };
-        let body = match &resource.body {
-            None => None,
-            Some(Body::Json(value)) => writer.json(value)?.map(Posted::Json),
-            Some(Body::Form(fields)) => Some(Posted::Form(writer.pairs("body.form", fields)?)),
-        };
-        let headers = writer.headers(connection, resource, body.as_ref())?;
-        Ok(Self {
-            method,
+        let mut prototype = Self {
+            method: match resource.method {
+                config::Method::Get => Method::GET,
+                config::Method::Post => Method::POST,
+            },
+            base_url: connection.base_url.clone(),
+            headers: connection.headers.clone(),
+            resource: resource.clone(),
+            start: start.clone(),
             url,
-            headers,
-            body,
             allowed,
-        })
+        };
+        // What cannot be written is told before anything is sent.
+        prototype.url = prototype.written(first)?.url;
+        Ok(prototype)
     }
 
     /// Returns the origins the run may go to.
@@ -88,33 +86,79 @@ impl Prototype {
         }
     }
 
-    /// Returns the URL before any paging.
+    /// Returns the URL of the first request.
     pub(super) fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// Returns, if this asks a GraphQL source, whether data beside errors counts.
+    pub(super) fn graph_ql(&self) -> Option<bool> {
+        match &self.resource.body {
+            Some(Payload::GraphQl(graph_ql)) => Some(graph_ql.partial),
+            Some(Payload::Plain(_)) | None => None,
+        }
     }
 
     /// Returns the request for a page.
     ///
     /// # Errors
-    /// If a cursor cannot be put where it is wanted.
+    /// If a template fails, or a cursor cannot be put where it is wanted.
     pub(super) fn asking(&self, ask: &Ask) -> Result<Request, Error> {
-        let mut request = Request::new(self.method.clone(), self.url.clone());
-        request.headers = self.headers.clone();
-        let mut body = self.body.clone();
-        match ask {
-            Ask::Link(link) => request.url = link.clone(),
-            Ask::Query(pairs) => set_query(&mut request.url, pairs),
-            Ask::Header(name, value) => {
-                insert_header(&mut request.headers, "paging.header", name, value)?;
+        let Written {
+            mut url,
+            mut headers,
+            mut body,
+        } = self.written(&ask.turn)?;
+        match &ask.way {
+            Way::Link(link) => url = link.clone(),
+            Way::Query(pairs) => set_query(&mut url, pairs),
+            Way::Header(name, value) => {
+                insert_header(&mut headers, "paging.header", name, value)?;
             }
-            Ask::Body(path, word) => {
+            Way::Body(path, word) => {
                 body.get_or_insert_with(|| Posted::Json(Map::new().into()))
                     .put(path, word)?;
             }
         }
+        if let Some(body) = &body {
+            let media = headers.entry("content-type");
+            media.or_insert_with(|| body.media());
+        }
+        let mut request = Request::new(self.method.clone(), url);
+        request.headers = headers;
         request.body = body.map(|body| Zeroizing::new(body.bytes()));
         Ok(request)
     }
+
+    /// Fills in the templates for a page.
+    fn written(&self, turn: &Turn) -> Result<Written, Error> {
+        let resource = &self.resource;
+        let writer = Writer::new(resource, &self.start, turn);
+        let mut url = resolve(self.base_url.as_ref(), &writer.url(&resource.url)?)?;
+        if !self.allowed.contains(&url.origin()) {
+            let origin = url.origin().ascii_serialization();
+            let message =
+                format!("{origin} is neither the host of `base_url` nor among `allow_hosts`");
+            return Err(wrong("url", message));
+        }
+        let mut query = writer.query(resource, &mut url)?;
+        if turn.is_first() {
+            query.extend(writer.pairs("first_page_query", &resource.first_page_query)?);
+        }
+        set_query(&mut url, &query);
+        Ok(Written {
+            url,
+            headers: writer.headers(&self.headers, resource)?,
+            body: writer.body(resource.body.as_ref())?,
+        })
+    }
+}
+
+/// A request with its templates filled in, before the paging.
+struct Written {
+    url: Url,
+    headers: HeaderMap,
+    body: Option<Posted>,
 }
 
 /// Fills in a template that is no part of the request, `place`, with what the request has.
@@ -127,40 +171,52 @@ pub fn filled(
     place: &str,
     template: &Template,
 ) -> Result<String, Error> {
-    Writer::new(resource, start).text(place, template)
+    Writer::new(resource, start, &Turn::default()).text(place, template)
 }
 
 /// Fills in templates.
 struct Writer {
     context: Context,
-    has_bookmark: bool,
+    /// Variables that there are, but without a value so far.
+    unset: Vec<&'static str>,
     facts: Arc<Facts>,
     each: Each,
 }
 
 impl Writer {
-    fn new(resource: &Resource, start: &Start) -> Self {
+    fn new(resource: &Resource, start: &Start, turn: &Turn) -> Self {
         // Without its fraction, so that a question "up to now" never reaches into the future.
         let now = jiff::Timestamp::from_second(start.now.as_second()).unwrap_or(start.now);
+        let mut unset = Vec::new();
         let mut names = vec![
             ("now", Context::from(now.to_string())),
             ("var", Context::from(Serde(&resource.vars))),
             ("fact", start.facts.context()),
             ("each", Context::from(Serde(&start.each))),
             ("until", Context::from(start.until.to_string())),
+            ("page", turn.context()),
         ];
         if let Some(account) = &start.account {
             names.push(("account", Context::from(account.as_str())));
         }
-        if let Some(since) = &start.since {
-            names.push((BOOKMARK, Context::from(since.to_string())));
+        match &start.since {
+            Some(since) => names.push((BOOKMARK, Context::from(since.to_string()))),
+            None => unset.push(BOOKMARK),
+        }
+        if turn.cursor.is_none() {
+            unset.push(PAGE_CURSOR);
         }
         Self {
             context: Context::from_pairs(names),
-            has_bookmark: start.since.is_some(),
+            unset,
             facts: Arc::clone(&start.facts),
             each: start.each.clone(),
         }
+    }
+
+    /// Returns true if a template needs a variable that has no value so far.
+    fn is_early(&self, template: &Template) -> bool {
+        self.unset.iter().any(|variable| template.uses(variable))
     }
 
     fn url(&self, template: &Template) -> Result<String, Error> {
@@ -172,15 +228,20 @@ impl Writer {
     }
 
     /// Says why a template could not be rendered.
-    fn checked(
+    fn checked<T>(
         &self,
         place: &str,
         template: &Template,
-        rendered: Result<String, template::Error>,
-    ) -> Result<String, Error> {
+        rendered: Result<T, template::Error>,
+    ) -> Result<T, Error> {
         rendered.map_err(|error| {
-            if !self.has_bookmark && template.uses(BOOKMARK) {
+            if self.unset.contains(&BOOKMARK) && template.uses(BOOKMARK) {
                 let message = "there is no bookmark yet; say where to begin with `cursor.start`";
+                return wrong(place, message.to_owned());
+            }
+            if self.unset.contains(&PAGE_CURSOR) && template.uses(PAGE_CURSOR) {
+                let message = "there is no `page.cursor` on the first page; use it in `query`, \
+                               `headers` or `body`, where it is left out then";
                 return wrong(place, message.to_owned());
             }
             if let Some(name) = self.each_missing(template) {
@@ -203,12 +264,14 @@ impl Writer {
             .find(|name| !self.each.contains_key(*name))
     }
 
-    /// Returns the text, or nothing if it needs a bookmark that is not there.
-    fn if_known(&self, place: &str, template: &Template) -> Result<Option<String>, Error> {
-        if !self.has_bookmark && template.uses(BOOKMARK) {
+    /// Returns the text; nothing if it needs a variable without a value, or if what the template
+    /// gives is empty. Constant text is sent as it is, also if there is none.
+    fn if_any(&self, place: &str, template: &Template) -> Result<Option<String>, Error> {
+        if self.is_early(template) {
             return Ok(None);
         }
-        self.text(place, template).map(Some)
+        let text = self.text(place, template)?;
+        Ok(Some(text).filter(|text| !text.is_empty() || template.is_constant()))
     }
 
     fn pairs(
@@ -218,7 +281,7 @@ impl Writer {
     ) -> Result<Vec<(String, String)>, Error> {
         let mut pairs = Vec::new();
         for (name, template) in templates {
-            if let Some(text) = self.if_known(&format!("{place}.{name}"), template)? {
+            if let Some(text) = self.if_any(&format!("{place}.{name}"), template)? {
                 pairs.push((name.clone(), text));
             }
         }
@@ -234,7 +297,7 @@ impl Writer {
             .as_ref()
             .and_then(|cursor| cursor.filter.as_ref());
         if let Some(filter) = filter
-            && let Some(more) = self.if_known("cursor.filter", filter)?
+            && let Some(more) = self.if_any("cursor.filter", filter)?
         {
             match pairs.iter_mut().find(|(name, _)| name == odata::FILTER) {
                 Some((_, filter)) => *filter = odata::and(filter, &more),
@@ -254,17 +317,13 @@ impl Writer {
 
     fn headers(
         &self,
-        connection: &Connection,
+        connection: &[(String, Template)],
         resource: &Resource,
-        body: Option<&Posted>,
     ) -> Result<HeaderMap, Error> {
         let mut headers = HeaderMap::new();
         // Without it some sources answer in XML.
         headers.insert("accept", HeaderValue::from_static("application/json"));
-        if let Some(body) = body {
-            headers.insert("content-type", body.media());
-        }
-        for (name, value) in self.pairs("headers", &connection.headers)? {
+        for (name, value) in self.pairs("headers", connection)? {
             insert_header(&mut headers, "connection's headers", &name, &value)?;
         }
         for (name, value) in self.pairs("headers", &resource.headers)? {
@@ -273,21 +332,45 @@ impl Writer {
         Ok(headers)
     }
 
-    /// Fills in the strings of a JSON value; what needs a bookmark that is not there is left out.
-    fn json(&self, value: &Value) -> Result<Option<Value>, Error> {
+    fn body(&self, payload: Option<&Payload>) -> Result<Option<Posted>, Error> {
+        Ok(match payload {
+            None => None,
+            Some(Payload::Plain(Body::Json(value))) => {
+                self.json("body.json", value)?.map(Posted::Json)
+            }
+            Some(Payload::Plain(Body::Form(fields))) => {
+                Some(Posted::Form(self.pairs("body.form", fields)?))
+            }
+            Some(Payload::GraphQl(GraphQl {
+                query, variables, ..
+            })) => {
+                let variables = self.json("body.graphql.variables", variables)?;
+                Some(Posted::Json(
+                    json!({ "query": query, "variables": variables }),
+                ))
+            }
+        })
+    }
+
+    /// Fills in the strings of a JSON value; what needs a variable without a value is left out.
+    fn json(&self, place: &str, value: &Value) -> Result<Option<Value>, Error> {
         Ok(Some(match value {
             Value::String(source) => {
                 let template =
-                    Template::parse(source).map_err(|error| wrong("body.json", error.message))?;
-                return Ok(self.if_known("body.json", &template)?.map(Value::String));
+                    Template::parse(source).map_err(|error| wrong(place, error.message))?;
+                if self.is_early(&template) {
+                    return Ok(None);
+                }
+                self.checked(place, &template, template.render_json(&self.context))?
             }
             Value::Array(items) => {
-                let items = items.iter().filter_map(|item| self.json(item).transpose());
+                let items = items.iter();
+                let items = items.filter_map(|item| self.json(place, item).transpose());
                 Value::Array(items.collect::<Result<_, _>>()?)
             }
             Value::Object(fields) => {
                 let fields = fields.iter().filter_map(|(name, value)| {
-                    let value = self.json(value).transpose()?;
+                    let value = self.json(place, value).transpose()?;
                     Some(value.map(|value| (name.clone(), value)))
                 });
                 Value::Object(fields.collect::<Result<_, _>>()?)
@@ -295,6 +378,23 @@ impl Writer {
             Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         }))
     }
+}
+
+impl Turn {
+    /// Returns what templates call `page`.
+    fn context(&self) -> Context {
+        let mut names = vec![
+            ("number", Context::from(self.number)),
+            ("offset", Context::from(self.offset)),
+        ];
+        names.extend(self.limit.map(|limit| ("limit", Context::from(limit))));
+        names.extend(self.cursor.as_ref().map(|word| ("cursor", scalar(word))));
+        Context::from_pairs(names)
+    }
+}
+
+fn scalar(word: &Scalar) -> Context {
+    Serde(posted::value(word)).into()
 }
 
 fn wrong(place: &str, message: String) -> Error {

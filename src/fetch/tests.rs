@@ -11,7 +11,8 @@ use self::server::{Line, Server, ok, say};
 use super::*;
 use crate::clock::SimClock;
 use crate::config::{
-    Auth, Body, Budget, Caps, Cursor, Manners, Method, Name, Placement, SendCursor, Total,
+    Auth, Body, Budget, Caps, Cursor, GraphQl, Manners, Method, Name, Payload, Placement,
+    SendCursor, Total,
 };
 use crate::remedy::Remedy;
 use crate::secret::Secret;
@@ -44,6 +45,7 @@ fn resource(paging: Paging, records: &str) -> Resource {
         method: Method::Get,
         url: template("/items?secret=canary"),
         query: Vec::new(),
+        first_page_query: Vec::new(),
         headers: Vec::new(),
         body: None,
         records: (!records.is_empty()).then(|| records.parse().unwrap()),
@@ -278,11 +280,59 @@ async fn a_cursor_goes_into_a_posted_body() {
         "items",
     );
     resource.method = Method::Post;
-    resource.body = Some(Body::Json(serde_json::json!({"q": "x"})));
+    resource.body = Some(Body::Json(serde_json::json!({"q": "x"})).into());
     Reader::new(&server, &resource).all().await.unwrap();
     let bodies: Vec<_> = server.asked().into_iter().map(|asked| asked.body).collect();
     assert_eq!(bodies, [r#"{"q":"x"}"#, r#"{"page":{"after":7},"q":"x"}"#]);
     assert_eq!(server.lines(), ["POST /items?secret=canary"; 2]);
+}
+
+#[tokio::test]
+async fn a_graphql_answer_with_errors_is_no_page() {
+    let graph_ql = |partial| {
+        let mut resource = resource(Paging::None, "data.things");
+        resource.method = Method::Post;
+        resource.body = Some(Payload::GraphQl(GraphQl {
+            query: "{ things { id } }".to_owned(),
+            variables: serde_json::json!({}),
+            partial,
+        }));
+        resource
+    };
+    let refused =
+        r#"{"errors":[{"message":"no field for t0ps3cr3t"},{"message":"b"}],"data":null}"#;
+    let part = r#"{"data":{"things":[{"id":1}]},"errors":[{"message":"hidden","path":["a"]}]}"#;
+    let whole = r#"{"data":{"things":[{"id":1}]},"errors":[]}"#;
+    let cases = [
+        (
+            refused,
+            false,
+            "answered with GraphQL errors: no field for [removed]; b",
+        ),
+        (
+            refused,
+            true,
+            "answered with GraphQL errors: no field for [removed]; b",
+        ),
+        (r#"{"errors":[7]}"#, false, "answered with GraphQL errors"),
+        (part, false, "answered with GraphQL errors: hidden"),
+    ];
+    for (body, partial, told) in cases {
+        let server = Server::start([ok(body)]).await;
+        let mut reader = Reader::new(&server, &graph_ql(partial)).bearing("t0ps3cr3t");
+        let error = reader.all().await.unwrap_err();
+        let asked = format!("POST {}/items", server.base);
+        assert_eq!(error.to_string(), format!("{asked} {told}"));
+        assert_eq!(error.remedy(), Remedy::EditConfig);
+        let hint = error.hint().unwrap();
+        assert_eq!(hint.contains("partial = true"), body == part, "{hint}");
+        assert_eq!(server.lines().len(), 1);
+    }
+    for (body, partial) in [(part, true), (whole, false)] {
+        let server = Server::start([ok(body)]).await;
+        let mut reader = Reader::new(&server, &graph_ql(partial));
+        assert_eq!(reader.all().await.unwrap(), [[r#"{"id":1}"#]]);
+    }
 }
 
 #[tokio::test]

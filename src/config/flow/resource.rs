@@ -5,12 +5,11 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use super::{Accounts, Body, Caps, Method, Paging, Resource, SendCursor, cursor, paging};
+use super::{Accounts, Caps, Method, Paging, Payload, Resource, SendCursor, body, cursor, paging};
 use crate::config::connection::Written;
-use crate::config::keys;
 use crate::config::reader::{Item, Table, quoted};
 use crate::config::report::Problem;
-use crate::config::templates::{EachNames, Variables, json_uses};
+use crate::config::templates::{EachNames, Variables};
 use crate::record::FieldPath;
 
 /// The most pages of a run unless the flow says otherwise: past it, a loop is likelier than data.
@@ -37,8 +36,13 @@ pub(super) fn read(
     let url = flow.need("url", "a URL, or a path below the connection's `base_url`");
     let url = url.and_then(|item| variables.template(&item));
     let query = flow.or("query", Vec::new(), |item| variables.pairs(&item));
+    let first_page_query = flow.or("first_page_query", Vec::new(), |item| {
+        variables.pairs(&item)
+    });
     let headers = flow.or("headers", Vec::new(), |item| variables.headers(&item));
-    let body = flow.get("body").and_then(|item| body(&item, &variables));
+    let body = flow
+        .get("body")
+        .and_then(|item| body::read(&item, &variables));
     let method = flow.or("method", default_method(body.as_ref()), |item| {
         item.choice(&[("GET", Method::Get), ("POST", Method::Post)])
     });
@@ -59,17 +63,14 @@ pub(super) fn read(
         url.as_ref().is_some_and(|url| url.uses(name))
             || query
                 .iter()
+                .chain(&first_page_query)
                 .chain(&headers)
                 .any(|(_, template)| template.uses(name))
-            || match &body {
-                Some(Body::Form(fields)) => fields.iter().any(|(_, field)| field.uses(name)),
-                Some(Body::Json(json)) => json_uses(json, name),
-                None => false,
-            }
+            || body.as_ref().is_some_and(|body| body.uses(name))
     };
     cursor::check_bookmark(flow, cursor.as_ref(), sends("bookmark"));
     cursor::check_first_url(flow, cursor.as_ref(), url.as_ref());
-    check_posted_cursor(flow, paging.as_ref(), method, body.as_ref());
+    check_posted_cursor(flow, paging.as_ref(), method);
     let caps = Caps {
         pages: flow.or("max_pages", PAGES, |item| item.number(1..=u64::MAX)),
         page_bytes: flow.or("max_page_bytes", PAGE_BYTES, |item| item.size(PAGE_SIZES)),
@@ -78,6 +79,7 @@ pub(super) fn read(
     Some(Resource {
         method,
         query,
+        first_page_query,
         headers,
         body,
         records,
@@ -89,7 +91,7 @@ pub(super) fn read(
     })
 }
 
-fn default_method(body: Option<&Body>) -> Method {
+fn default_method(body: Option<&Payload>) -> Method {
     if body.is_some() {
         Method::Post
     } else {
@@ -137,22 +139,6 @@ fn vars(item: &Item<'_>) -> BTreeMap<String, Value> {
         .collect()
 }
 
-fn body(item: &Item<'_>, variables: &Variables<'_>) -> Option<Body> {
-    let table = item.table(&keys::BODY, format!("{}: `body`", item.what))?;
-    match (table.get("json"), table.get("form")) {
-        (Some(json), None) => variables.json(&json).map(Body::Json),
-        (None, Some(form)) => variables.pairs(&form).map(Body::Form),
-        (Some(_), Some(form)) => {
-            table.contradiction(&form, "it is either `json` or `form`", "keep one of them");
-            None
-        }
-        (None, None) => {
-            item.refuse("`body` is empty", "{ json = { … } } or { form = { … } }");
-            None
-        }
-    }
-}
-
 /// Reads where something stands in a record or a body.
 pub(in crate::config) fn field_path(item: &Item<'_>) -> Option<FieldPath> {
     item.parsed(
@@ -175,13 +161,8 @@ pub(super) fn field(item: &Item<'_>) -> Option<FieldPath> {
 }
 
 /// Reports a paging cursor that is to be put where nothing is posted.
-fn check_posted_cursor(
-    flow: &Table<'_>,
-    paging: Option<&Paging>,
-    method: Method,
-    body: Option<&Body>,
-) {
-    let posts = method == Method::Post && !matches!(body, Some(Body::Form(_)));
+fn check_posted_cursor(flow: &Table<'_>, paging: Option<&Paging>, method: Method) {
+    let posts = method == Method::Post;
     if let (Some(item), false) = (flow.get("paging"), posts)
         && matches!(
             paging,
@@ -191,10 +172,10 @@ fn check_posted_cursor(
             })
         )
     {
-        let help = "use `method = \"POST\"` with `body = { json = { … } }`, or send it as `query`";
+        let help = "use `method = \"POST\"`, with or without a `body`, or send it as `query`";
         flow.contradiction(
             &item,
-            "the paging cursor goes into a JSON body, and none is posted",
+            "the paging cursor goes into a body, and none is posted",
             help,
         );
     }

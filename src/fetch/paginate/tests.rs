@@ -8,13 +8,17 @@ fn path(text: &str) -> FieldPath {
 }
 
 fn pager(paging: Paging) -> Pager {
-    let allowed = ["https://api.example.com", "https://files.example.com:8443"]
-        .map(|origin| origin.parse::<Url>().unwrap().origin());
-    Pager::new(paging, 100, allowed.to_vec())
+    Pager::new(paging, 100)
+}
+
+/// Where the source may send us.
+fn allowed() -> [Origin; 2] {
+    ["https://api.example.com", "https://files.example.com:8443"]
+        .map(|origin| origin.parse::<Url>().unwrap().origin())
 }
 
 /// Feeds one body to a pager, as the answer of `url`.
-fn feed(pager: &mut Pager, place: Place, url: &str, body: &str) -> Result<Option<Ask>, Problem> {
+fn feed(pager: &mut Pager, place: Place, url: &str, body: &str) -> Result<Option<Way>, Problem> {
     feed_with(pager, place, url, body, &HeaderMap::new())
 }
 
@@ -24,24 +28,26 @@ fn feed_with(
     url: &str,
     body: &str,
     headers: &HeaderMap,
-) -> Result<Option<Ask>, Problem> {
+) -> Result<Option<Way>, Problem> {
     let found = Plan::new(place, &pager.values()).find(body).unwrap();
     let url = url.parse().unwrap();
-    pager.next(&Answered {
+    let next = pager.next(&Answered {
         url: &url,
         authorization: None,
+        allowed: &allowed(),
         headers,
         body: body.as_bytes(),
         found: &found,
-    })
+    });
+    Ok(next?.map(|ask| ask.way))
 }
 
 fn items() -> Place {
     Place::At(path("items"))
 }
 
-fn query<const N: usize>(pairs: [(&str, &str); N]) -> Ask {
-    Ask::Query(
+fn query<const N: usize>(pairs: [(&str, &str); N]) -> Way {
+    Way::Query(
         pairs
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .to_vec(),
@@ -91,10 +97,10 @@ fn links_are_followed_as_given() {
         );
         assert_eq!(
             next,
-            Ok(Some(Ask::Link(followed.parse().unwrap()))),
+            Ok(Some(Way::Link(followed.parse().unwrap()))),
             "{link}"
         );
-        let Ok(Some(Ask::Link(url))) = next else {
+        let Ok(Some(Way::Link(url))) = next else {
             unreachable!()
         };
         assert_eq!(url.as_str(), followed);
@@ -168,7 +174,7 @@ fn odata_links_of_all_versions_are_known() {
     ];
     for body in bodies {
         let next = feed(&mut pager(Paging::OData), Place::OData, BASE, &body);
-        assert_eq!(next, Ok(Some(Ask::Link(link.parse().unwrap()))), "{body}");
+        assert_eq!(next, Ok(Some(Way::Link(link.parse().unwrap()))), "{body}");
     }
     let last = r#"{"d":[{"ID":1}]}"#;
     assert_eq!(
@@ -189,7 +195,7 @@ fn the_link_header_names_the_next_page() {
         &headers,
     );
     let link = "https://api.example.com/v1/items?page=2".parse().unwrap();
-    assert_eq!(next, Ok(Some(Ask::Link(link))));
+    assert_eq!(next, Ok(Some(Way::Link(link))));
     assert_eq!(
         feed(&mut pager(Paging::LinkHeader), Place::Root, BASE, "[{}]"),
         Ok(None)
@@ -207,12 +213,12 @@ fn a_cursor_goes_where_it_is_wanted() {
         (
             SendCursor::Header("x-next".into()),
             "17",
-            Ask::Header("x-next".into(), "17".into()),
+            Way::Header("x-next".into(), "17".into()),
         ),
         (
             SendCursor::Body(path("page.cursor")),
             "17",
-            Ask::Body(path("page.cursor"), Scalar::Number("17".into())),
+            Way::Body(path("page.cursor"), Scalar::Number("17".into())),
         ),
     ];
     for (send, word, ask) in cases {
@@ -221,7 +227,7 @@ fn a_cursor_goes_where_it_is_wanted() {
             send,
             more: None,
         });
-        assert_eq!(pager.first(), query([]));
+        assert_eq!(pager.first().way, query([]));
         let body = page(0, 1, &format!(r#","meta":{{"next":{word}}}"#));
         assert_eq!(feed(&mut pager, items(), BASE, &body), Ok(Some(ask)));
         assert_eq!(feed(&mut pager, items(), BASE, &page(1, 1, "")), Ok(None));
@@ -319,12 +325,12 @@ fn numbered_pages_end_when_the_source_has_no_more() {
             size,
             total,
         });
-        assert!(matches!(pager.first(), Ask::Query(query) if query[0].1 == "1"));
+        assert!(matches!(pager.first().way, Way::Query(query) if query[0].1 == "1"));
         let (last, others) = pages.split_last().unwrap();
         for (index, (count, rest)) in others.iter().enumerate() {
             let body = page(1_000 * index as u64, *count, rest);
             let next = feed(&mut pager, items(), BASE, &body).unwrap();
-            let Some(Ask::Query(query)) = next else {
+            let Some(Way::Query(query)) = next else {
                 panic!("{label}: ended at {index}")
             };
             assert_eq!(
@@ -347,7 +353,10 @@ fn positions_move_by_what_came() {
         limit: 500,
         total: None,
     });
-    assert_eq!(pager.first(), query([("offset", "1"), ("limit", "500")]));
+    assert_eq!(
+        pager.first().way,
+        query([("offset", "1"), ("limit", "500")])
+    );
     for (at, next) in [(0, "101"), (100, "201")] {
         let asked = feed(&mut pager, items(), BASE, &page(at, 100, ""));
         assert_eq!(asked, Ok(Some(query([("offset", next), ("limit", "500")]))));
@@ -401,6 +410,62 @@ fn circles_are_noticed_and_caps_hold() {
     }
     let last = feed(&mut capped, items(), &at("100"), &link(100, "/101"));
     assert_eq!(last, Err(Problem::TooMany { cap: 100 }));
+}
+
+#[test]
+fn templates_are_told_where_the_pages_have_got() {
+    let turn = |pager: &mut Pager, body: &str| {
+        let found = Plan::new(items(), &pager.values()).find(body).unwrap();
+        let url = BASE.parse().unwrap();
+        let headers = HeaderMap::new();
+        let answered = Answered {
+            url: &url,
+            authorization: None,
+            allowed: &allowed(),
+            headers: &headers,
+            body: body.as_bytes(),
+            found: &found,
+        };
+        pager.next(&answered).unwrap().unwrap().turn
+    };
+    let counts = |turn: &Turn| (turn.number, turn.offset, turn.limit);
+
+    let mut numbered = pager(Paging::Page {
+        param: "page".into(),
+        first: 0,
+        size: Some(("size".into(), 3)),
+        total: None,
+    });
+    assert_eq!(counts(&numbered.first().turn), (0, 0, Some(3)));
+    assert_eq!(
+        counts(&turn(&mut numbered, &page(0, 3, ""))),
+        (1, 3, Some(3))
+    );
+
+    let mut positioned = pager(Paging::Offset {
+        param: "at".into(),
+        first: 1,
+        limit_param: "limit".into(),
+        limit: 5,
+        total: None,
+    });
+    assert_eq!(counts(&positioned.first().turn), (1, 1, Some(5)));
+    assert_eq!(
+        counts(&turn(&mut positioned, &page(0, 4, ""))),
+        (2, 5, Some(5))
+    );
+
+    let mut by_cursor = pager(Paging::Cursor {
+        path: path("next"),
+        send: SendCursor::Query("c".into()),
+        more: None,
+    });
+    let first = by_cursor.first().turn;
+    assert_eq!((counts(&first), first.cursor.clone()), ((1, 0, None), None));
+    assert!(first.is_first());
+    let second = turn(&mut by_cursor, &page(0, 4, r#","next":17"#));
+    let cursor = Some(Scalar::Number("17".into()));
+    assert_eq!((counts(&second), second.cursor), ((2, 4, None), cursor));
 }
 
 #[test]

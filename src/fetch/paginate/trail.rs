@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::Ask;
-use crate::fetch::records::Found;
+use super::Way;
+use crate::fetch::records::{Found, Scalar};
 
 /// Digests of all that was asked and of all that came: 16 bytes a page.
 #[derive(Debug, Default)]
@@ -15,8 +15,8 @@ pub(super) struct Trail {
 
 impl Trail {
     /// Takes note of a question; false if it was asked before.
-    pub(super) fn ask(&mut self, ask: &Ask) -> bool {
-        self.asked.insert(digest(ask))
+    pub(super) fn ask(&mut self, way: &Way, cursor: Option<&Scalar>) -> bool {
+        self.asked.insert(digest(&(way, cursor)))
     }
 
     /// Takes note of a page; false if it came before.

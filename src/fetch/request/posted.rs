@@ -68,7 +68,7 @@ fn reach<'v>(json: &'v mut Value, path: &FieldPath) -> Result<&'v mut Value, Err
     Ok(place)
 }
 
-fn value(word: &Scalar) -> Value {
+pub(super) fn value(word: &Scalar) -> Value {
     match word {
         Scalar::Text(text) => Value::String(text.clone()),
         Scalar::Flag(flag) => Value::Bool(*flag),

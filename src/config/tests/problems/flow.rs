@@ -80,7 +80,7 @@ fn flows() {
         (
             more("body = { json = {}, form = {} }"),
             "9:21",
-            "either `json` or `form`",
+            "one of `json`, `form` and `graphql`",
         ),
         (
             more("body = { json = [\"{{ nix }}\"] }"),
@@ -277,6 +277,39 @@ fn cursors() {
             ),
             "6:7",
             "the first run has none .. start",
+        ),
+    ]);
+}
+
+#[test]
+fn bodies() {
+    let body = |value: &str| format!("{CONNECTION}{FLOW}body = {value}\n");
+    check(&[
+        (body("{}"), "9:8", "`body` is empty .. graphql"),
+        (
+            body("{ json = {}, graphql = { query = \"{ a }\" } }"),
+            "9:21",
+            "one of `json`, `form` and `graphql`",
+        ),
+        (
+            body("{ graphql = { variables = {} } }"),
+            "9:20",
+            "has no `query`",
+        ),
+        (
+            body("{ graphql = { query = \"{ a(b: {{ bookmark }}) }\" } }"),
+            "9:30",
+            "sent as it stands .. in `variables`",
+        ),
+        (
+            body("{ graphql = { query = \"{ a }\", variables = 7 } }"),
+            "9:51",
+            "`variables` is an integer",
+        ),
+        (
+            body("{ graphql = { query = \"{ a }\", variables = { b = \"{{ page.size }}\" } } }"),
+            "9:61",
+            "uses `page.size`, which nothing sets .. `page.",
         ),
     ]);
 }
