@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::fan_out::Problem;
 use crate::config::{self, Account, BaseError, Flow, Name};
+use crate::fetch::Reason;
 use crate::journal::Outcome;
 use crate::remedy::Remedy;
 use crate::{fetch, merge, oauth, store};
@@ -47,10 +48,12 @@ pub enum Error {
     #[error("could not write the database: {0}")]
     Store(#[from] store::Error),
     /// The run took too long.
-    #[error("stopped after {limit:?}, the most a run of this flow may take")]
+    #[error("stopped after {limit:?}, the most a run of this flow may take{}", last(.why.as_ref()))]
     TimedOut {
         /// The flow's `timeout`.
         limit: Duration,
+        /// Why the page that was asked for last had not come, if anything is known.
+        why: Option<Reason>,
     },
     /// What the run is about is not known.
     #[error(transparent)]
@@ -258,6 +261,11 @@ impl Error {
             Remedy::Report => "this is a fault of tidegate; please report it".to_owned(),
         })
     }
+}
+
+/// Says what a run was waiting for when its time was up.
+fn last(why: Option<&Reason>) -> String {
+    why.map_or_else(String::new, |why| format!("; last: {why}"))
 }
 
 /// Says which accounts or items could not be read, and why each.

@@ -16,7 +16,7 @@ use super::reach::{Reach, Step};
 use super::room::{Room, Share};
 use super::{Error, Event, Inner, Told};
 use crate::config::{Accounts, Connection, Facts, Flow, Name, Placement};
-use crate::fetch::{self, Pages, Start, Waiting, World};
+use crate::fetch::{self, Pages, Reason, Start, Waiting, World};
 use crate::http::{Authorization, Client};
 use crate::oauth::{self, AccessToken};
 use crate::record::{CursorValue, FieldPath, Page, Tally};
@@ -56,6 +56,17 @@ struct Progress {
     reach: Option<Reach>,
     /// The columns that say for which item a row was read, with their values.
     given: Arc<Vec<(FieldPath, String)>>,
+    /// Why the page that is asked for has not come yet.
+    why: Option<Reason>,
+}
+
+impl Progress {
+    /// Notes why we wait. What a try met counts before what else there is to wait for.
+    fn waits(&mut self, reason: &Reason) {
+        if self.why.is_none() || matches!(reason, Reason::Failed { .. }) {
+            self.why = Some(reason.clone());
+        }
+    }
 }
 
 impl<'a> Pull<'a> {
@@ -82,6 +93,7 @@ impl<'a> Pull<'a> {
                 tally,
                 reach: None,
                 given: Arc::default(),
+                why: None,
             }),
         }
     }
@@ -105,7 +117,8 @@ impl<'a> Pull<'a> {
         tokio::select! {
             result = self.pages() => result,
             () = self.house.clock.sleep_until(deadline) => {
-                Err(Error::TimedOut { limit: self.flow.timeout })
+                let why = self.progress().why.take();
+                Err(Error::TimedOut { limit: self.flow.timeout, why })
             }
             () = self.house.stop.now.cancelled() => Err(Error::Interrupted),
         }
@@ -200,6 +213,7 @@ impl<'a> Pull<'a> {
             let Some(page) = page? else {
                 return Ok(());
             };
+            self.progress().why = None;
             debug!(flow = %self.flow.name, run = self.run, page = page.number,
                 records = page.records.len(), "page fetched");
             let share = room.take(page.size()).await;
@@ -215,6 +229,7 @@ impl<'a> Pull<'a> {
         let told = |waiting: Waiting| {
             idle.send_replace(true);
             let Waiting { until, reason } = waiting;
+            self.progress().waits(&reason);
             let reason = reason.to_string();
             let flow = self.flow.name.to_string();
             self.told.say(Event::Waiting {

@@ -100,6 +100,28 @@ fn a_web_page_is_not_taken_for_records() {
 }
 
 #[test]
+fn a_run_whose_time_is_up_tells_what_it_waited_for() {
+    let shop = Shop::new("none", |_| answer(503, &["retry-after: 300"], ""));
+    let config = Shop::config(&shop.api.url, "none") + "timeout = \"20s\"\n";
+    shop.house.write_private("tidegate.toml", &config);
+    let ran = shop.run();
+    assert_snapshot!(ran.timeless_block(&shop.house), @r"
+    exit 1
+    --- stdout
+    order: failed after TIME, 0 records: 0 inserted, 0 updated, 0 unchanged
+    --- stderr
+    error: flow `order`: stopped after 20s, the most a run of this flow may take; last: the source answered 503
+    hint: nothing to do; the next run starts again
+    ");
+    let runs = shop.house.run(&["runs", "--json"]).expect_code(0).json();
+    let error = runs[0]["error"].as_str().unwrap();
+    assert!(
+        error.ends_with("; last: the source answered 503"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_server_that_stays_out_of_order_is_asked_five_times() {
     let told = broken("none", |_| answer(500, &[], "out of order"));
     assert_snapshot!(told, @r"
