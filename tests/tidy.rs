@@ -44,7 +44,7 @@ const NEIGHBOURS: [(&str, &str, &str); 2] = [
 ];
 
 /// Tables and the module whose files alone name them in SQL.
-const OWNERS: [(&str, &str); 13] = [
+const OWNERS: [(&str, &str); 14] = [
     ("_tidegate_bookmarks", "bookmark"),
     ("_tidegate_runs", "journal"),
     ("_tidegate_flows", "journal"),
@@ -58,6 +58,7 @@ const OWNERS: [(&str, &str); 13] = [
     (" states", "oauth"),
     (" facts", "oauth"),
     (" metadata", "oauth"),
+    (" key_sets", "oauth"),
 ];
 
 /// What must stand before a name for it to be SQL's use of a table.

@@ -94,6 +94,14 @@ CREATE TABLE metadata (
     fetched_at TEXT NOT NULL
 ) STRICT;
 
+-- The public keys of the authorization server of each connection (RFC 7517), and where they are from.
+CREATE TABLE key_sets (
+    connection TEXT NOT NULL PRIMARY KEY,
+    url        TEXT NOT NULL,
+    document   TEXT NOT NULL,
+    fetched_at TEXT NOT NULL
+) STRICT;
+
 -- Secrets of the configuration that refers to them by name.
 CREATE TABLE secrets (
     name     TEXT NOT NULL PRIMARY KEY,

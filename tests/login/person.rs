@@ -24,11 +24,18 @@ struct Atlas {
 
 impl Atlas {
     fn new() -> Self {
-        let authority = Authority::new(OPENID);
-        let key = new_key();
-        let keys = value!({ "keys": [key.public_jwk()] });
-        authority.always("/keys", json(&keys.to_string()));
-        Self { authority, key }
+        let atlas = Self {
+            authority: Authority::new(OPENID),
+            key: new_key(),
+        };
+        atlas.publish();
+        atlas
+    }
+
+    /// Lets everybody have the public key.
+    fn publish(&self) {
+        let keys = value!({ "keys": [self.key.public_jwk()] });
+        self.authority.always("/keys", json(&keys.to_string()));
     }
 
     /// Spells an `id_token` about `subject` with more claims.
@@ -110,6 +117,23 @@ fn connections_shows_who_signed_in_and_what_was_not_granted() {
         atlas.authority.asked("/userinfo").is_empty(),
         "nothing was missing"
     );
+}
+
+#[test]
+fn the_server_s_keys_are_kept_for_a_day_unless_it_has_others() {
+    let mut atlas = Atlas::new();
+    let asked_for = |atlas: &Atlas| {
+        let signed_in = atlas.sign_in(&[], |nonce| atlas.as_jane(nonce));
+        signed_in.expect_code(0);
+        atlas.authority.asked("/keys").len()
+    };
+    assert_eq!([asked_for(&atlas), asked_for(&atlas)], [1, 1]);
+    atlas.key = new_key();
+    atlas.publish();
+    assert_eq!([asked_for(&atlas), asked_for(&atlas)], [2, 2]);
+    let day = std::time::Duration::from_secs(24 * 60 * 60);
+    atlas.authority.house.clock().advance(day).unwrap();
+    assert_eq!(asked_for(&atlas), 3);
 }
 
 #[test]

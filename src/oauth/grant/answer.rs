@@ -13,7 +13,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 pub(in crate::oauth) use self::life::LONGEST_LIFE;
-use self::message::{Message, member};
+use self::message::{Message, is_too_deep, member};
 use super::refusal::{self, Class, Refusal};
 use crate::config::{Facts, OAuth};
 use crate::http::Answer;
@@ -24,6 +24,9 @@ use crate::secret::Secret;
 const LONGEST_TOKEN: usize = 16 * 1024;
 /// What servers say for a bearer token. The second is Apigee's word for it.
 const BEARER: [&str; 2] = ["bearer", "bearertoken"];
+
+/// What is said of an answer that is not looked into.
+const TOO_DEEP: &str = "objects and arrays stand too deep inside each other";
 
 /// What an answer comes to.
 #[derive(Debug)]
@@ -67,8 +70,12 @@ pub(in crate::oauth) fn read(
     // Tokens are ASCII, so reading around such bytes can save a rotated one.
     let text = Zeroizing::new(String::from_utf8_lossy(&answer.body).into_owned());
     let text = text.trim_start_matches('\u{feff}').trim();
-    let message = Message::of(text, oauth.token_path.as_ref());
     let is_success = (200..300).contains(&answer.status);
+    let message = match is_too_deep(text) {
+        true if is_success => return Reading::Refused(unreadable(answer, TOO_DEEP)),
+        true => Message::default(),
+        false => Message::of(text, oauth.token_path.as_ref()),
+    };
     if !is_success || message.access_token.is_none() {
         let said = refusal::Said {
             text,
@@ -82,13 +89,18 @@ pub(in crate::oauth) fn read(
             facts: Facts::of_answer(&oauth.facts, |name| member(text, name.segments())),
             ..tokens
         }),
-        Err(what) => Reading::Refused(Refusal {
-            class: Class::InDoubt,
-            status: answer.status,
-            code: None,
-            description: Some(what.to_owned()),
-            clock_off: None,
-        }),
+        Err(what) => Reading::Refused(unreadable(answer, what)),
+    }
+}
+
+/// Makes what an answer comes to that says it succeeded and cannot be used.
+fn unreadable(answer: &Answer, what: &str) -> Refusal {
+    Refusal {
+        class: Class::InDoubt,
+        status: answer.status,
+        code: None,
+        description: Some(what.to_owned()),
+        clock_off: None,
     }
 }
 
@@ -146,6 +158,9 @@ pub(in crate::oauth) fn imported(
     now: Timestamp,
 ) -> Result<Tokens, &'static str> {
     let text = text.trim_start_matches('\u{feff}').trim();
+    if is_too_deep(text) {
+        return Err(TOO_DEEP);
+    }
     let is_object = text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok();
     if !is_object {
         return Err("it is not a JSON object");

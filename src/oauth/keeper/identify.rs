@@ -4,7 +4,8 @@ use url::Url;
 
 use super::Inner;
 use super::entry::Entry;
-use super::metadata::LIMITS;
+use super::metadata::{FRESH, LIMITS};
+use crate::clock;
 use crate::http::{Answer, Authorization, HeaderValue, Method, Request};
 use crate::oauth::grant::{Question, Tokens};
 use crate::oauth::id_token::{ALGORITHMS, Expected, IdTokenError, Jwks, Person, Proof, verify};
@@ -46,14 +47,8 @@ impl Inner {
         if attempt.kind == Kind::Refresh {
             return same_person(entry, id_token, &expected);
         }
-        let keys = self.keys(entry, client.server.jwks.as_ref()).await;
-        let proof = keys
-            .as_ref()
-            .map_or(Proof::Channel, |keys| Proof::Signature {
-                keys,
-                algorithms: ALGORITHMS,
-            });
-        let person = verify(id_token, &Expected { proof, ..expected })?;
+        let jwks = client.server.jwks.as_ref();
+        let person = self.signed_in(entry, id_token, &expected, jwks).await?;
         let userinfo = client.server.userinfo.as_ref();
         let person = self
             .described(entry, person, &tokens.access_token, userinfo)
@@ -62,16 +57,73 @@ impl Inner {
         Ok(())
     }
 
-    /// Fetches the server's keys. A login is rare, so they are fetched for each; where they are not
-    /// to be had, the connection to the token endpoint vouches for what came over it.
-    async fn keys(&self, entry: &Entry, jwks: Option<&Url>) -> Option<Jwks> {
-        let answer = self.get(Request::new(Method::GET, jwks?.clone())).await;
-        let keys =
-            answer.and_then(|answer| Jwks::parse(&answer.body).map_err(|error| error.to_string()));
-        if let Err(error) = &keys {
-            tracing::warn!(connection = %entry.account, error, "the authorization server's keys are not to be had");
+    /// Returns whom an `id_token` is about that the server has signed. Where its keys are not to be
+    /// had, the connection to the token endpoint vouches for what came over it, as `expected` says.
+    ///
+    /// # Errors
+    /// If the token is not as `expected`, or signed by nobody known.
+    async fn signed_in(
+        &self,
+        entry: &Entry,
+        id_token: &Secret,
+        expected: &Expected<'_>,
+        jwks: Option<&Url>,
+    ) -> Result<Person, IdTokenError> {
+        let Some(jwks) = jwks else {
+            return verify(id_token, expected);
+        };
+        let signed_by = |keys: &Jwks| {
+            let proof = Proof::Signature {
+                keys,
+                algorithms: ALGORITHMS,
+            };
+            verify(id_token, &Expected { proof, ..*expected })
+        };
+        if let Some(keys) = self.kept_keys(entry, jwks).await {
+            match signed_by(&keys) {
+                // The server may have other keys by now.
+                Err(
+                    IdTokenError::UnknownKey | IdTokenError::AmbiguousKey | IdTokenError::Signature,
+                ) => {}
+                known => return known,
+            }
         }
-        keys.ok()
+        match self.fetched_keys(entry, jwks).await {
+            Some(keys) => signed_by(&keys),
+            None => verify(id_token, expected),
+        }
+    }
+
+    /// Returns the server's keys, if they were fetched not long ago.
+    async fn kept_keys(&self, entry: &Entry, jwks: &Url) -> Option<Jwks> {
+        let kept = self.vault.key_set(&entry.account.connection, jwks).await;
+        // One that cannot be read is fetched like one that is not there.
+        let (document, fetched_at) = kept.ok()??;
+        let now = self.clock.now();
+        let is_fresh = fetched_at <= now && clock::until(fetched_at, now) < FRESH;
+        let keys = Jwks::parse(document.as_bytes()).ok();
+        keys.filter(|_| is_fresh)
+    }
+
+    /// Fetches the server's keys, and keeps them for the next login.
+    async fn fetched_keys(&self, entry: &Entry, jwks: &Url) -> Option<Jwks> {
+        let answer = self.get(Request::new(Method::GET, jwks.clone())).await;
+        let keys = answer.and_then(|answer| {
+            let keys = Jwks::parse(&answer.body).map_err(|error| error.to_string())?;
+            Ok((keys, String::from_utf8_lossy(&answer.body).into_owned()))
+        });
+        let (keys, document) = match keys {
+            Ok(keys) => keys,
+            Err(error) => {
+                tracing::warn!(connection = %entry.account, error, "the authorization server's keys are not to be had");
+                return None;
+            }
+        };
+        let (name, now) = (&entry.account.connection, self.clock.now());
+        if let Err(error) = self.vault.put_key_set(name, jwks, document, now).await {
+            tracing::warn!(connection = %name, %error, "could not keep the authorization server's keys");
+        }
+        Some(keys)
     }
 
     /// Asks who the person is, where the `id_token` tells no name or no address.

@@ -20,7 +20,7 @@ use crate::oauth::login::OPENID;
 
 /// How long a document is used before it is looked at again. Servers change theirs seldom, and
 /// keep what they had before for a while.
-const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 /// A refresh waits for a document, so it waits briefly.
 pub(super) const LIMITS: http::Limits = http::Limits {
     timeout: Duration::from_secs(10),

@@ -11,6 +11,10 @@ use zeroize::Zeroizing;
 
 use crate::record::FieldPath;
 
+/// How deep objects and arrays of an answer may stand inside each other. Tokens stand two or three
+/// deep where servers wrap them.
+const DEEPEST: usize = 16;
+
 /// The members we read. A member that stands there twice makes the answer unusable.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -49,6 +53,22 @@ impl Message {
             .filter(|inner| inner.access_token.is_some())
             .unwrap_or_else(|| serde_json::from_str(text).unwrap_or_default())
     }
+}
+
+/// Returns true if an answer nests objects and arrays deeper than any that is meant well.
+pub(super) fn is_too_deep(text: &str) -> bool {
+    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+    text.bytes().any(|byte| {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b'{' | b'[' if !is_text => depth += 1,
+            b'}' | b']' if !is_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > DEEPEST
+    })
 }
 
 /// Reads text, and takes null or nothing for absent.

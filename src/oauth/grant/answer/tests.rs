@@ -115,6 +115,29 @@ fn a_success_that_cannot_be_used_is_in_doubt() {
     }
 }
 
+/// R38: sixteen levels are looked into, and no more.
+#[test]
+fn an_answer_without_end_is_not_looked_into() {
+    let nested = |levels: usize| {
+        let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+        format!(
+            r#"{{"access_token":"a","token_type":"bearer","expires_in":1,"brackets":"\"[[[[[[[[[[[[[[[[","more":{open}{close}}}"#
+        )
+    };
+    granted(nested(15));
+    for levels in [16, 200_000] {
+        let refusal = refused(200, nested(levels));
+        assert_eq!(refusal.class, Class::InDoubt);
+        assert_eq!(refusal.description.as_deref(), Some(TOO_DEEP));
+        // An error is told by its status alone.
+        let away = refused(429, nested(levels)).class;
+        assert!(matches!(away, Class::Transient { .. }), "{away:?}");
+    }
+    let oauth = oauth("http://127.0.0.1:1/token");
+    let brought = imported(&oauth, &nested(16), Timestamp::UNIX_EPOCH);
+    assert_eq!(brought.err(), Some(TOO_DEEP));
+}
+
 #[test]
 fn errors_are_sorted_by_what_must_happen_next() {
     use Class::{Client, Configuration, DeadGrant, Denied, InDoubt, Unclassified};
