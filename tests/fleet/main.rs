@@ -25,7 +25,7 @@ use authority::Authority;
 use cost::Cost;
 use jiff::{SignedDuration, Timestamp};
 use support::TempHouse;
-use tidegate::clock::{self, Clock, SharedClock, SimClock, SystemClock};
+use tidegate::clock::{self, Clock, LOOK_AGAIN, SharedClock, SimClock, SystemClock};
 use tidegate::config::{self, Account, Auth, Connection, Name};
 use tidegate::http;
 use tidegate::oauth::{Keeper, State};
@@ -38,11 +38,14 @@ const LIFE: Duration = Duration::from_secs(600);
 const SERVERS: usize = 20;
 /// What is tested unless the environment says otherwise.
 const CONNECTIONS: usize = 60;
+/// Over how many seconds overdue refreshes are spread.
+const SPREAD_S: usize = 30;
 /// How many people sign in at the same time.
 const PEOPLE: usize = 64;
 
 struct Fleet {
-    _house: TempHouse,
+    house: TempHouse,
+    connections: BTreeMap<Name, Connection>,
     keeper: Keeper,
     authorities: Vec<Authority>,
     clock: SharedClock,
@@ -56,23 +59,21 @@ impl Fleet {
         }
         let house = TempHouse::new(&configuration(&authorities));
         let config = config::load(&house.config()).unwrap_or_else(|report| panic!("{report}"));
-        let state = house.path("state");
-        std::fs::create_dir(&state).unwrap();
-        let all = multiplied(&config.connections, connections);
-        let keeper = Keeper::open(
-            &state,
-            Store::open(&state.join("vault.db"), &store::VAULT).unwrap(),
-            Some(RootKey::new(&[1; 32]).into()),
-            &all,
-            http::Client::new(),
-            Arc::clone(&clock),
-        );
+        std::fs::create_dir(house.path("state")).unwrap();
+        let connections = multiplied(&config.connections, connections);
         Self {
-            keeper: keeper.await.unwrap(),
-            _house: house,
+            keeper: opened(&house, &connections, &clock).await,
+            house,
+            connections,
             authorities,
             clock,
         }
+    }
+
+    /// Ends the keeper and starts another one on the same vault.
+    async fn restart(&mut self) {
+        self.keeper.drain().await;
+        self.keeper = opened(&self.house, &self.connections, &self.clock).await;
     }
 
     /// Signs in everywhere.
@@ -124,11 +125,18 @@ impl Fleet {
     /// Lets `minutes` pass by the machine's clock, tending as the service does.
     async fn live_through(&self, minutes: u64) {
         let end = clock::after(self.clock.now(), Duration::from_secs(minutes * 60));
-        self.keeper.tend(|_| None);
+        let mut all_again = self.clock.now();
         while self.clock.now() < end {
-            let next = self.keeper.tend_due(|_| None).unwrap_or(end);
+            let now = self.clock.now();
+            let next = if all_again <= now {
+                all_again = clock::after(now, LOOK_AGAIN);
+                self.keeper.tend(|_| None)
+            } else {
+                self.keeper.tend_due(|_| None)
+            };
+            let wake = next.map_or(all_again, |next| next.min(all_again));
             tokio::select! {
-                () = self.clock.sleep_until(next.min(end)) => {}
+                () = self.clock.sleep_until(wake.min(end)) => {}
                 () = self.keeper.any_landed() => {}
             }
         }
@@ -159,6 +167,23 @@ impl Fleet {
             assert!(health.expires_at.unwrap() > now, "{health:?}");
         }
     }
+}
+
+async fn opened(
+    house: &TempHouse,
+    connections: &BTreeMap<Name, Connection>,
+    clock: &SharedClock,
+) -> Keeper {
+    let state = house.path("state");
+    let keeper = Keeper::open(
+        &state,
+        Store::open(&state.join("vault.db"), &store::VAULT).unwrap(),
+        Some(RootKey::new(&[1; 32]).into()),
+        connections,
+        http::Client::new(),
+        Arc::clone(clock),
+    );
+    keeper.await.unwrap()
 }
 
 /// Writes one connection per server.
@@ -236,4 +261,26 @@ async fn a_fleet_is_kept_fresh_with_none_late_and_none_twice() {
     // A token of ten minutes is replaced between its half and its last minute.
     let least = connections * hours as usize * 6;
     assert!((least..=least * 2).contains(&refreshes), "{refreshes}");
+}
+
+/// The servers that were not asked for an hour are not asked by everybody in the same second.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_start_finds_overdue_is_spread_over_half_a_minute() {
+    let clock = SimClock::new("2026-01-05T08:00:00Z".parse().unwrap());
+    let mut fleet = Fleet::new(CONNECTIONS, Arc::new(clock.clone())).await;
+    fleet.sign_in(CONNECTIONS).await;
+    clock.advance(Duration::from_secs(3600));
+    fleet.restart().await;
+    fleet.keeper.tend(|_| None);
+    let mut most = 0;
+    let mut before = 0;
+    for _ in 0..=SPREAD_S {
+        fleet.settle().await;
+        let so_far = fleet.refreshes();
+        most = most.max(so_far - before);
+        before = so_far;
+        clock.advance(Duration::from_secs(1));
+    }
+    assert_eq!(before, CONNECTIONS, "every one was refreshed, and once");
+    assert!(most <= CONNECTIONS / 6, "{most} in one second");
 }
