@@ -21,6 +21,7 @@ mod revocation;
 mod secrets;
 mod session;
 mod settle;
+mod skew;
 mod standing;
 #[cfg(test)]
 mod testing;

@@ -41,6 +41,7 @@ mod rejected;
 mod revoke;
 mod sign_in;
 mod sign_out;
+mod skew;
 mod start;
 mod tend;
 #[cfg(test)]
@@ -63,6 +64,7 @@ pub use sign_out::Revocation;
 use accounts::Accounts;
 use entry::Entry;
 use metadata::Known;
+use skew::Skews;
 use tend::Agenda;
 
 use super::login::Pending;
@@ -111,6 +113,7 @@ struct Inner {
     stopping: CancellationToken,
     landed: Notify,
     agenda: Mutex<Agenda>,
+    skews: Mutex<Skews>,
     /// False only if no account is known to be held back because its client was refused: each
     /// success would otherwise look at every account.
     may_hold_back: AtomicBool,
@@ -345,10 +348,11 @@ impl std::fmt::Debug for Keeper {
 impl Inner {
     /// Returns how an account stands, if its connection has an authorization server.
     fn health(&self, entry: &Entry, now: Timestamp) -> Option<Health> {
-        let mut health = entry.health(entry.oauth()?, now);
-        health
-            .notices
-            .extend(self.notice(&entry.account.connection));
+        let oauth = entry.oauth()?;
+        let mut health = entry.health(oauth, now);
+        let of_server = self.notice(&entry.account.connection);
+        let notices = of_server.into_iter().chain(self.clock_notice(oauth));
+        health.notices.extend(notices);
         Some(health)
     }
 

@@ -133,6 +133,7 @@ struct Issued {
     most_under_way: u32,
     lifetime: u64,
     padding: usize,
+    date: Option<String>,
 }
 
 impl Server {
@@ -166,6 +167,11 @@ impl Server {
     /// Makes every token longer by `bytes`.
     pub(super) fn padding(&self, bytes: usize) {
         self.issued().padding = bytes;
+    }
+
+    /// Says what time it is there, as an HTTP date.
+    pub(super) fn date(&self, date: &str) {
+        self.issued().date = Some(date.to_owned());
     }
 
     /// Lets the request that is held go on.
@@ -229,7 +235,10 @@ impl Server {
         self.issued().under_way -= 1;
         if let Some((status, body)) = answer {
             let length = body.len();
-            let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}");
+            let date = self.issued().date.clone();
+            let date = date.map_or_else(String::new, |date| format!("date: {date}\r\n"));
+            let head =
+                format!("HTTP/1.1 {status} X\r\n{date}content-length: {length}\r\n\r\n{body}");
             let _ = stream.write_all(head.as_bytes()).await;
         }
     }

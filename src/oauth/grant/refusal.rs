@@ -3,13 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use crate::clock;
 use crate::config::{ErrorRule, Meaning, OAuth};
 use crate::http::Answer;
+use crate::oauth::skew::Skew;
 use crate::secret::{ExposeSecret, Redactor, Secret};
 
 /// The longest OAuth error code we show.
@@ -18,8 +19,6 @@ const LONGEST_CODE: usize = 64;
 const DESCRIPTION: usize = 200;
 /// The least and the most we wait because a server says so.
 const RETRY_AFTER: std::ops::RangeInclusive<u64> = 1..=3600;
-/// How far clocks may be apart before that is told: what we sign is refused then.
-const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(60);
 
 /// Why no tokens came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +29,8 @@ pub(in crate::oauth) struct Refusal {
     pub code: Option<String>,
     /// The server's own words, made fit to show.
     pub description: Option<String>,
-    /// How far our clock is ahead of the server's, where that may be the reason.
-    pub clock_off: Option<SignedDuration>,
+    /// How far our clock is from the server's, where that may be the reason.
+    pub clock_off: Option<Skew>,
 }
 
 /// What to make of an answer without tokens.
@@ -67,15 +66,8 @@ impl fmt::Display for Refusal {
         if let Some(description) = &self.description {
             write!(f, ": {description}")?;
         }
-        match self.clock_off.map(|off| off.as_secs()) {
-            Some(off) if off < 0 => {
-                write!(
-                    f,
-                    "; this clock is {} s behind the server's",
-                    off.unsigned_abs()
-                )
-            }
-            Some(off) => write!(f, "; this clock is {off} s ahead of the server's"),
+        match self.clock_off {
+            Some(off) => write!(f, "; this clock is {off}"),
             None => Ok(()),
         }
     }
@@ -116,7 +108,9 @@ pub(super) fn refusal(
         // A code may be as long as a token; it is one of the server's own words.
         code: said.code().map(|code| without(code, sent)),
         description: words.or_else(|| target(answer)),
-        clock_off: clock_off(answer, now).filter(|_| may_be_time),
+        clock_off: Skew::seen(answer, now, now)
+            .flatten()
+            .filter(|_| may_be_time),
     }
 }
 
@@ -173,13 +167,6 @@ fn target(answer: &Answer) -> Option<String> {
     (300..400)
         .contains(&answer.status)
         .then(|| format!("it redirects to {origin}, which is not followed"))
-}
-
-/// Returns how far our clock is ahead of the server's, if it is too far.
-fn clock_off(answer: &Answer, now: Timestamp) -> Option<SignedDuration> {
-    let theirs = jiff::fmt::rfc2822::parse(answer.header("date")?.trim()).ok()?;
-    let off = now.duration_since(theirs.timestamp());
-    (off.abs() > CLOCK_SLACK).then_some(off)
 }
 
 /// Returns true if `code` is fit to be shown as an OAuth error code.

@@ -49,7 +49,8 @@ impl Inner {
         points::reach(&entry.account.connection, Point::Intent).await;
         let sent_at = self.clock.now();
         entry.client.quota().count(sent_at);
-        let request = match question.request(sent_at) {
+        let oauth = question.client.oauth;
+        let request = match question.request(self.server_now(oauth)) {
             Ok(request) => request,
             Err(error) => return Landing::Empty(Ending::NotSent(error.to_string())),
         };
@@ -71,6 +72,7 @@ impl Inner {
                 | http::Error::Setup { .. }),
             ) => return Landing::Empty(Ending::NotSent(error.to_string())),
         };
+        self.compare_clocks(entry, oauth, &answer, sent_at);
         let is_kept = (200..300).contains(&answer.status)
             && attempt.kind.is_single_use()
             && self.keep(attempt, &answer.body).await;
@@ -99,7 +101,7 @@ impl Inner {
                         elapsed_ms = clock::until(sent_at, now).as_millis() as u64,
                         "got a new access token"
                     );
-                    let lacks = lacks(question.client.oauth, credential);
+                    let lacks = lacks(oauth, credential);
                     for odd in tokens.assumed.map(str::to_owned).into_iter().chain(lacks) {
                         tracing::warn!(connection = %entry.account, "{odd}");
                     }

@@ -52,7 +52,7 @@ impl Inner {
             account: account(),
             detail,
         };
-        let request = client.post(url, fields, self.clock.now());
+        let request = client.post(url, fields, self.server_now(client.oauth));
         let request = request.map_err(|error| failed(error.to_string()))?;
         let identity = client.secrets.identity.as_ref();
         let answer = self.http.exchange(request, identity, LIMITS).await;

@@ -127,7 +127,7 @@ impl Inner {
             let why = "the server had no time left to answer in".to_owned();
             return Reading::Later { why, wait: None };
         }
-        let request = match revocation::request(client, url, token, now) {
+        let request = match revocation::request(client, url, token, self.server_now(client.oauth)) {
             Ok(request) => request,
             Err(error) => return Reading::Refused(error.to_string()),
         };

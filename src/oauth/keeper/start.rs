@@ -75,6 +75,7 @@ pub(super) async fn open(
         stopping: CancellationToken::new(),
         landed: Notify::new(),
         agenda: Mutex::default(),
+        skews: Mutex::default(),
         may_hold_back: AtomicBool::new(true),
     };
     Ok(Keeper {

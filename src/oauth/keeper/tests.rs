@@ -1,5 +1,6 @@
 //! The refresh protocol against a server that rotates, loses answers and refuses.
 
+mod clocks;
 mod doubts;
 mod limits;
 mod orphans;

@@ -7,7 +7,11 @@ const BODY_LIMIT = 4 << 20;
 
 /** Listens on a free loopback port and answers with the server's base URL. */
 export async function listen(handler) {
-  const server = http.createServer(handler);
+  const server = http.createServer((request, response) => {
+    // Node dates answers by the machine's clock, which is not the test's.
+    response.setHeader('date', new Date().toUTCString());
+    return handler(request, response);
+  });
   await new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(0, HOST, resolve);
