@@ -39,6 +39,25 @@ const PREFIX: usize = 4;
 /// What one file holds at most.
 const RESERVE: usize = PREFIX + seal::OVERHEAD + ANSWER_LIMIT as usize;
 
+/// How much of the disk must be free before something is asked for that comes only once: what a
+/// busy machine writes while the answer is on its way.
+const ROOM: u64 = 16 << 20;
+/// The share of a small disk that is enough.
+const ROOM_SHARE: u64 = 16;
+
+/// How much of the disk is free, where that is too little, and how much should be; in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cramped {
+    pub free: u64,
+    pub needed: u64,
+}
+
+/// Judges a disk of `total` bytes of which `free` are free.
+fn cramped(free: u64, total: u64) -> Option<Cramped> {
+    let needed = ROOM.min(total / ROOM_SHARE);
+    (free < needed).then_some(Cramped { free, needed })
+}
+
 /// The directory of reserved files.
 #[derive(Debug, Clone)]
 pub(super) struct Rescue {
@@ -70,6 +89,13 @@ impl Rescue {
     /// Returns the directory.
     pub(super) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Looks whether the disk is nearly full.
+    pub(super) fn cramped(&self) -> io::Result<Option<Cramped>> {
+        let disk = rustix::fs::statvfs(&self.directory)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        Ok(cramped(bytes(disk.f_bavail), bytes(disk.f_blocks)))
     }
 
     /// Reserves the disk for the answer of `attempt`, durably.
@@ -285,6 +311,18 @@ mod tests {
 
     fn now() -> Timestamp {
         "2025-03-02T06:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_sixteenth_of_a_small_disk_is_room_enough_and_16_mib_of_any() {
+        let (mib, gib) = (1 << 20, 1 << 30);
+        assert_eq!(cramped(mib, 16 * mib), None);
+        assert!(cramped(mib - 1, 16 * mib).is_some());
+        assert_eq!(cramped(16 * mib, 1000 * gib), None);
+        let (free, needed) = (16 * mib - 1, 16 * mib);
+        assert_eq!(cramped(free, 1000 * gib), Some(Cramped { free, needed }));
+        // Some network file systems tell neither.
+        assert_eq!(cramped(0, 0), None);
     }
 
     #[test]

@@ -140,6 +140,19 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The disk is nearly full.
+    #[error(
+        "only {} KiB are free on the disk of `{}`, and {} KiB should be",
+        free >> 10, path.display(), needed >> 10
+    )]
+    Cramped {
+        /// The vault.
+        path: PathBuf,
+        /// How many bytes are free.
+        free: u64,
+        /// How many should be.
+        needed: u64,
+    },
     /// Nothing could be sealed.
     #[error(transparent)]
     Seal(seal::Error),
@@ -162,7 +175,9 @@ impl Error {
             | Self::Damaged { .. }
             | Self::UnreadableSecret { .. } => Remedy::EditConfig,
             Self::Unreadable { .. } => Remedy::Login,
-            Self::Conflict { .. } | Self::Rescue { .. } | Self::Seal(_) => Remedy::Wait,
+            Self::Conflict { .. } | Self::Rescue { .. } | Self::Cramped { .. } | Self::Seal(_) => {
+                Remedy::Wait
+            }
             Self::Store(error) => error.remedy(),
         }
     }
@@ -189,6 +204,7 @@ impl Error {
                 "once no other machine uses it any more, type `tidegate vault adopt`; else sign in \
                  there and here apart, each with a vault of its own",
             ),
+            Self::Cramped { .. } => Some("make room on the disk"),
             Self::Rescue { .. } | Self::HighWater { .. } => {
                 Some("the user that runs tidegate needs room and the right to write there")
             }

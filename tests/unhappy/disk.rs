@@ -14,24 +14,31 @@ use crate::support::{Exact, Gate, Ran, Running, eventually, skip};
 
 /// Longer than an access token lives.
 const BREAK: Duration = Duration::from_secs(15 * 60);
-/// Room for a vault, a few hundred projects, and the answer of a token endpoint.
-const SIZE: &str = "size=4m,mode=0700";
+/// Room for a vault, a few hundred projects, and the answer of a token endpoint, in KiB. A
+/// sixteenth of it must be free before a refresh token is spent: almost what one answer may need.
+const SIZE: u64 = 4 << 10;
+/// So small that more than a sixteenth of it does not hold what a token endpoint may answer.
+const SMALL: u64 = 3 << 10;
 
 /// A disk of its own for the state directory, which a test can fill to the last byte.
 struct Disk {
     path: PathBuf,
+    size: u64,
 }
 
 impl Disk {
     /// Mounts it; `None`, and a line among the skips, where that is not allowed.
-    fn mount(exact: &Exact) -> Option<Self> {
+    fn mount(exact: &Exact, size: u64) -> Option<Self> {
         let path = exact.house.path("tidegate-state");
         fs::create_dir(&path).unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", SIZE, "tmpfs"]).arg(&path);
+        let options = format!("size={size}k,mode=0700");
+        mount
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(&path);
         let mounted = mount.stderr(Stdio::null()).status();
         if mounted.is_ok_and(|status| status.success()) {
-            return Some(Self { path });
+            return Some(Self { path, size });
         }
         skip("tests on a full and on a read-only disk: no tmpfs can be mounted here");
         None
@@ -66,7 +73,7 @@ impl Disk {
     fn remount(&self, mode: &str) {
         let mut mount = Command::new("mount");
         mount
-            .args(["-o", &format!("remount,{mode},{SIZE}")])
+            .args(["-o", &format!("remount,{mode},size={}k", self.size)])
             .arg(&self.path);
         assert!(mount.status().unwrap().success());
     }
@@ -81,12 +88,17 @@ impl Drop for Disk {
 
 /// A house on a disk of its own that signed in and ran once.
 fn lived_in() -> Option<(Exact, Disk)> {
+    lived_in_on(SIZE)
+}
+
+/// The same on a disk of this many KiB.
+fn lived_in_on(size: u64) -> Option<(Exact, Disk)> {
     let settings = Settings {
         calls_per_minute: 1_000,
         ..Settings::default()
     };
     let exact = Exact::new(settings);
-    let disk = Disk::mount(&exact)?;
+    let disk = Disk::mount(&exact, size)?;
     exact.sign_in();
     exact.house.run(&["--run-now"]).expect_code(0);
     Some((exact, disk))
@@ -166,16 +178,40 @@ fn a_disk_that_fills_up_in_the_middle_keeps_whole_pages() {
 }
 
 #[test]
-fn no_refresh_token_is_spent_while_its_answer_would_have_no_room() {
+fn no_refresh_token_is_spent_while_the_disk_is_nearly_full() {
     let Some((exact, disk)) = lived_in() else {
+        return;
+    };
+    exact.house.clock().advance(BREAK).unwrap();
+    disk.fill();
+    // For the journal; the answer has the reserve of an earlier one.
+    disk.leave(128 << 10);
+    let ran = exact.house.run_as_time_passes(&["--run-now"]);
+    assert_eq!(ran.code, Some(1), "{ran:#?}");
+    for words in [
+        "the vault could not be written, so nothing was sent",
+        "KiB are free on the disk of",
+        "and 256 KiB should be",
+        "hint: make room on the disk",
+    ] {
+        assert!(ran.stderr.contains(words), "{words}: {ran:#?}");
+    }
+    assert_eq!(exact.sandbox.ledger().token_requests().len(), 1);
+    disk.free();
+    assert_whole(&exact, 2);
+}
+
+#[test]
+fn no_refresh_token_is_spent_while_its_answer_would_have_no_room() {
+    let Some((exact, disk)) = lived_in_on(SMALL) else {
         return;
     };
     exact.house.clock().advance(BREAK).unwrap();
     // A reserve of an earlier answer would do; a house that has none must make one.
     fs::remove_dir_all(exact.house.path("tidegate-state/reserve")).unwrap();
     disk.fill();
-    // For the journal, but not for what a token endpoint may answer.
-    disk.leave(128 << 10);
+    // For the journal and more than a sixteenth, but not for what a token endpoint may answer.
+    disk.leave(240 << 10);
     let ran = exact.house.run_as_time_passes(&["--run-now"]);
     assert_snapshot!(ran.timeless_block(&exact.house), @r"
     exit 1

@@ -12,7 +12,7 @@ pub(in crate::oauth) use words::{Kind, Outcome};
 use super::data_keys::{self, Holder};
 use super::{Error, Keys, Vault, states, unreadable};
 use crate::config::{Account, Name};
-use crate::oauth::rescue::Rescue;
+use crate::oauth::rescue::{Cramped, Rescue};
 use crate::oauth::standing::Standing;
 use crate::seal::{self, DataKey, Place};
 use crate::store::Tx;
@@ -52,7 +52,14 @@ pub(in crate::oauth) struct Attempt {
 
 impl Vault {
     /// Writes down what is about to be sent and reserves the disk its answer needs, durably.
+    ///
+    /// # Errors
+    /// [`Error::Cramped`] if the disk is nearly full, [`Error::Conflict`] if the generation to be
+    /// spent is no longer the present one; nothing is written down then.
     pub(in crate::oauth) async fn begin(&self, intent: Intent) -> Result<Attempt, Error> {
+        if intent.kind.is_single_use() {
+            self.check_room().await?;
+        }
         let (keys, rescue) = (self.keys.clone(), self.rescue.clone());
         let attempt = self
             .store
@@ -268,6 +275,18 @@ impl Vault {
     /// Gives the reserve of an attempt back.
     pub(in crate::oauth) async fn discard(&self, attempt: i64) -> Result<(), Error> {
         self.on_disk(move |rescue| rescue.remove(attempt)).await
+    }
+
+    /// The reserve would keep the answer alone, but what it brings must be stored soon after.
+    async fn check_room(&self) -> Result<(), Error> {
+        match self.on_disk(Rescue::cramped).await? {
+            Some(Cramped { free, needed }) => Err(Error::Cramped {
+                path: self.keys.path.clone(),
+                free,
+                needed,
+            }),
+            None => Ok(()),
+        }
     }
 
     async fn on_disk<T: Send + 'static>(
