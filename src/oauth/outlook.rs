@@ -101,20 +101,22 @@ pub(super) fn notices(view: &View<'_>) -> Vec<Notice> {
     if view.standing.state == State::NeedsLogin {
         return Vec::new(); // which says it all
     }
-    [login_ends(view), idle_soon(view), long_doubt(view)]
+    let login_ends = login_ends(view).map(|(_, notice)| notice);
+    [login_ends, idle_soon(view), long_doubt(view)]
         .into_iter()
         .flatten()
         .collect()
 }
 
-fn login_ends(view: &View<'_>) -> Option<Notice> {
+/// Returns that the login ends before long, and how near that is: the greater, the nearer.
+pub(super) fn login_ends(view: &View<'_>) -> Option<(usize, Notice)> {
     let at = login_ends_at(view)?;
     let left = until(view.now, at);
     let life = until(view.credential?.signed_in_at, at);
     let rung = RUNGS
         .iter()
         .rposition(|(days, share)| left <= (*days).min(life / *share))?;
-    Some(Notice::LoginEnds { at, left, rung })
+    Some((rung, Notice::LoginEnds { at, left, rung }))
 }
 
 fn idle_soon(view: &View<'_>) -> Option<Notice> {

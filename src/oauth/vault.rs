@@ -349,11 +349,15 @@ impl Vault {
             .await
     }
 
-    /// Writes down that somebody signs out of `account`; the tokens are still there to be revoked.
-    pub(super) async fn leave(&self, account: &Account, leaving: Standing) -> Result<(), Error> {
+    /// Writes down how `account` stands.
+    pub(super) async fn set_standing(
+        &self,
+        account: &Account,
+        standing: Standing,
+    ) -> Result<(), Error> {
         let account = account.clone();
         self.store
-            .write(move |tx| states::write(tx, &account, &leaving))
+            .write(move |tx| states::write(tx, &account, &standing))
             .await
     }
 

@@ -252,14 +252,15 @@ fn a_sealed_value_with_flipped_bits_costs_one_login_and_no_data() {
     assert_snapshot!(status.block(&exact.house), @r"
     exit 1
     --- stdout
-    not well: `project` needs login
+    not well: `project` needs login, `exact` needs attention
     the service is not running, so nothing runs by itself
 
      FLOW     STATE        LAST SUCCESS  LAST RUN  NEXT
      project  needs login  just now      failed    -
 
-     CONNECTION  STATE  ACCESS TOKEN ENDS  LOGIN ENDS  WHY
-     exact       ok     in TIME          -
+     CONNECTION  STATE            ACCESS TOKEN ENDS  LOGIN ENDS  WHY
+     exact       needs attention  in TIME          -           unreadable: the sealed access_token of connection `exact` cannot be opened
+    exact: type `tidegate login exact`
 
     project: connection `exact` needs attention: its sealed credential cannot be opened (the sealed access_token of connection `exact` cannot be opened)
       type `tidegate login exact`

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::config::{Account, Auth, OAuth, SecretError, SecretSource};
 use crate::oauth::id_token::Person;
+use crate::oauth::outlook::login_ends;
 use crate::oauth::quota::Quota;
 use crate::oauth::secrets::{Secrets, Unusable};
 use crate::oauth::standing::{Reason, Standing, State};
@@ -51,6 +52,8 @@ pub(super) struct Entry {
     /// refresh waits for a login, but nobody who signs in waits for a refresh that hangs. Whoever
     /// needs both has the turn first.
     pub(super) gate: tokio::sync::Mutex<()>,
+    /// Of which login the log was told that it ends, by when the person signed in, and how near.
+    pub(super) end_told: Mutex<Option<(Timestamp, usize)>>,
     /// Wakes whoever waits for a refresh when somebody has signed in instead.
     pub(super) signed_in: Notify,
     /// What is known; held only to look or to write, never over a wait.
@@ -115,6 +118,7 @@ impl Entry {
             client,
             turn: tokio::sync::Mutex::default(),
             gate: tokio::sync::Mutex::default(),
+            end_told: Mutex::default(),
             signed_in: Notify::new(),
             live: Mutex::new(Live::new(standing)),
         }
@@ -234,6 +238,25 @@ impl Entry {
             account: self.account.clone(),
             what,
             source,
+        }
+    }
+
+    /// Tells the log that the login ends whatever is done, once for each rung of nearness.
+    pub(super) fn tell_end(&self, oauth: &OAuth, now: Timestamp) {
+        let live = self.live();
+        let notice = login_ends(&self.view(oauth, &live, now));
+        let signed_in_at = live.credential.as_ref().map(|it| it.signed_in_at);
+        drop(live);
+        let Some((signed_in_at, (rung, notice))) = signed_in_at.zip(notice) else {
+            return;
+        };
+        let reached = Some((signed_in_at, rung));
+        let mut told = self.end_told.lock().unwrap_or_else(PoisonError::into_inner);
+        // A later login, or a nearer end.
+        if *told < reached {
+            *told = reached;
+            let notice = notice.told(&self.account.words());
+            tracing::warn!(connection = %self.account, "{notice}");
         }
     }
 

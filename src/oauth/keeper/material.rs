@@ -86,8 +86,11 @@ impl Inner {
                 None
             }
             Err(error @ vault::Error::Unreadable { .. }) => {
-                tracing::error!(connection = %entry.account, %error, "a sealed refresh token cannot be opened");
-                entry.live().standing = start::unreadable(&error, self.clock.now());
+                let now = self.clock.now();
+                match start::unreadable(&self.vault, &entry.account, &error, now).await {
+                    Ok(standing) => entry.live().standing = standing,
+                    Err(error) => self.hold_off(entry, Reason::VaultUnwritable, &error),
+                }
                 None
             }
             Err(error) => {

@@ -120,7 +120,7 @@ impl Inner {
         let account = &entry.account;
         let now = self.clock.now();
         let leaving = Standing::needs_login(Reason::LoggingOut, None, now);
-        self.vault.leave(account, leaving.clone()).await?;
+        self.vault.set_standing(account, leaving.clone()).await?;
         entry.empty(leaving);
         let mut done = SignedOut::default();
         if let Some(oauth) = entry.oauth() {

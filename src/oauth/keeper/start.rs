@@ -83,14 +83,27 @@ pub(super) async fn open(
     })
 }
 
-/// How a connection stands whose credential cannot be opened.
-pub(super) fn unreadable(error: &vault::Error, at: Timestamp) -> Standing {
-    Standing {
+/// Writes down that the credential of `account` cannot be opened, so that it is told also where
+/// nobody has the key; returns how the account stands.
+pub(super) async fn unreadable(
+    vault: &Vault,
+    account: &Account,
+    error: &vault::Error,
+    at: Timestamp,
+) -> Result<Standing, vault::Error> {
+    tracing::error!(connection = %account, %error, "a sealed credential cannot be opened");
+    let known = vault.standing(account).await?;
+    if let Some(leaving) = known.filter(Standing::is_leaving) {
+        return Ok(leaving);
+    }
+    let standing = Standing {
         state: State::NeedsAttention,
         reason: Some(Reason::Unreadable),
         detail: Some(error.to_string()),
         ..Standing::ok(at)
-    }
+    };
+    vault.set_standing(account, standing.clone()).await?;
+    Ok(standing)
 }
 
 async fn client(vault: &Vault, connection: &Connection, now: Timestamp) -> Result<Client, Error> {
@@ -131,10 +144,7 @@ async fn entry(
     match recovered(vault, account, oauth, client.digest, now).await {
         Ok(live) => entry.live = Mutex::new(live),
         Err(error @ vault::Error::Unreadable { .. }) => {
-            tracing::error!(connection = %account, %error, "a sealed credential cannot be opened");
-            let known = vault.standing(account).await?;
-            let leaving = known.filter(Standing::is_leaving);
-            entry.live().standing = leaving.unwrap_or_else(|| unreadable(&error, now));
+            entry.live().standing = unreadable(vault, account, &error, now).await?;
         }
         Err(error) => return Err(error.into()),
     }
@@ -166,6 +176,15 @@ pub(super) async fn recovered(
     if let Some(leaving) = known.as_ref().filter(|known| known.is_leaving()) {
         return Ok(Live::new(leaving.clone()));
     }
+    let known = match known {
+        // Whatever was in the way of opening it is gone.
+        Some(known) if known.reason == Some(Reason::Unreadable) => {
+            let standing = Standing::ok(now);
+            vault.set_standing(account, standing.clone()).await?;
+            Some(standing)
+        }
+        known => known,
+    };
     // Where nobody signs in, signing out forgets what was there and forbids nothing.
     let known =
         known.filter(|known| !oauth.grant.is_unattended() || known.state != State::NeedsLogin);

@@ -125,6 +125,9 @@ impl Keeper {
         self.inner.agenda().look(now);
         let mut overdue = Vec::new();
         for entry in entries {
+            if let Some(oauth) = entry.oauth() {
+                entry.tell_end(oauth, now);
+            }
             let needed_at = due(&entry.account);
             let look_at = match self.due_at(entry, needed_at) {
                 Some(due_at) if due_at <= now && needed_at.is_some_and(|at| at <= now) => {

@@ -74,6 +74,25 @@ async fn a_login_that_ends_is_told_ahead_counted_from_the_sign_in() {
 }
 
 #[tokio::test]
+async fn the_log_is_told_once_for_each_threshold_that_a_login_ends() {
+    let mut house = House::new().await;
+    house.oauth.refresh_token_absolute = Some(Duration::from_secs(100 * DAY));
+    let (log, _logging) = Log::begin();
+    let keeper = house.signed_in().await;
+    let told = || log.text().matches("its login ends in").count();
+    for (day, times) in [(80, 0), (87, 1), (90, 1), (98, 2), (100, 3)] {
+        house.clock.set(House::clock_at(day));
+        keeper.tend(|_| None);
+        keeper.tend(|_| None);
+        assert_eq!(told(), times, "day {day}");
+    }
+    sign_in(&keeper).await.unwrap();
+    house.clock.set(House::clock_at(190));
+    keeper.tend(|_| None);
+    assert_eq!(told(), 4, "another login ends too");
+}
+
+#[tokio::test]
 async fn an_access_token_that_ended_for_good_is_not_called_well() {
     let house = House::new().await;
     house.server.script([say(

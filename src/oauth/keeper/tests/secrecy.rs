@@ -2,31 +2,9 @@
 
 use super::*;
 
-/// What the whole house writes into its log.
-#[derive(Clone, Default)]
-struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn promise_no_secret_reaches_a_log_an_error_or_a_file() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _log = tracing::subscriber::set_default(subscriber);
-
+    let (log, _logging) = Log::begin();
     let house = House::new().await;
     // As long as real tokens are, so that they are known for tokens wherever they are quoted.
     house.server.padding(40);
@@ -42,7 +20,7 @@ async fn promise_no_secret_reaches_a_log_an_error_or_a_file() {
         keeper.authorization(&account()).await.unwrap()
     ));
     house.cut_short(Kind::Refresh).await;
-    shown.push(String::from_utf8(log.0.lock().unwrap().clone()).unwrap());
+    shown.push(log.text());
     assert!(shown.last().unwrap().contains("got a new access token"));
 
     let mut files = vec![house.directory.path().to_owned()];

@@ -80,8 +80,11 @@ async fn a_credential_that_cannot_be_opened_is_said_so_and_a_login_replaces_it()
         unreadable.to_string().contains("cannot be opened"),
         "{unreadable}"
     );
+    let written = || async { house.vault().await.standing(&account()).await.unwrap() };
+    assert_eq!(written().await.unwrap().reason, Some(Reason::Unreadable));
     sign_in(&keeper).await.unwrap();
     assert_eq!(token(&keeper).await.unwrap(), "CANARY-a2");
+    assert_eq!(written().await.unwrap().state, State::Ok);
 }
 
 #[tokio::test]
