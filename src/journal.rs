@@ -194,6 +194,18 @@ pub fn progress(tx: &Tx<'_>, run: i64, more: &Tally) -> Result<(), Error> {
     Ok(())
 }
 
+/// Writes down something worth knowing about a run, one line of text.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn note(tx: &Tx<'_>, run: i64, text: &str) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE _tidegate_runs SET notes = concat(notes || char(10), ?2) WHERE run = ?1",
+        params![run, text.replace('\n', " ")],
+    )?;
+    Ok(())
+}
+
 /// Closes a run. One that is closed already stays as it is.
 ///
 /// # Errors

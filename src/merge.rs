@@ -26,7 +26,7 @@ pub use error::Error;
 pub use tables::{ColumnInfo, TableInfo, exists, tables};
 
 use crate::config::Table;
-use crate::record::{CursorSpan, FieldPath, Page, Tally};
+use crate::record::{CursorFormat, CursorSpan, FieldPath, Page, Tally};
 use crate::store::Tx;
 use write::Position;
 
@@ -53,8 +53,8 @@ pub struct Batch<'a> {
     pub account: Option<&'a str>,
     /// The columns of the table's `with`, each with its value as JSON.
     pub given: &'a [(FieldPath, String)],
-    /// The field whose values are wanted.
-    pub watch: Option<&'a FieldPath>,
+    /// The field whose values are wanted, and how they are written if not as usual.
+    pub watch: Option<(&'a FieldPath, Option<&'a CursorFormat>)>,
     /// What a row that changes has for `sync_at`.
     pub at: Timestamp,
 }

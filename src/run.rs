@@ -11,6 +11,7 @@ mod item;
 mod pull;
 mod reach;
 mod room;
+mod stretch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
@@ -39,6 +40,9 @@ pub use event::{Ended, Event};
 
 /// How many events a listener may be behind before it misses some. The end is never missed.
 const EVENTS: usize = 256;
+
+/// The most notes of one run. What is said of the hundredth item was said of others before.
+const MOST_NOTES: usize = 20;
 
 /// Runs flows. Clones share the runs.
 #[derive(Clone)]
@@ -178,7 +182,10 @@ impl Runner {
             flow: flow.name.clone(),
         };
         self.0.tasks.spawn(async move {
-            let told = Told { events };
+            let told = Told {
+                events,
+                notes: Mutex::default(),
+            };
             let result = claim.inner.run(&claim.flow, trigger, slot, &told).await;
             drop(claim); // a listener that hears the end may start the flow again
             told.say(Event::Ended(result.clone()));
@@ -236,9 +243,26 @@ impl Drop for Claim {
 /// Who is told what a run does.
 struct Told {
     events: broadcast::Sender<Event>,
+    notes: Mutex<Vec<String>>,
 }
 
 impl Told {
+    /// Keeps a note for the end of the run; false if there are as many as anybody reads.
+    fn keep(&self, note: &str) -> bool {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_kept = notes.len() < MOST_NOTES && !notes.iter().any(|other| other == note);
+        if is_kept {
+            notes.push(note.to_owned());
+        }
+        is_kept
+    }
+
+    /// Returns what was noted.
+    fn notes(&self) -> Vec<String> {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.clone()
+    }
+
     fn say(&self, event: Event) {
         // Nobody may be listening.
         let _ = self.events.send(event);
@@ -292,6 +316,7 @@ impl Inner {
             hint: ending.hint,
             remedy: ending.remedy,
             resumes_at: ending.resumes_at,
+            notes: told.notes(),
         };
         log(&ended);
         ended
@@ -311,6 +336,10 @@ impl Inner {
             Ok(items) => items,
             Err(error) => return (Err(error), tally),
         };
+        if items.is_empty() && !flow.for_each.is_empty() {
+            let note = "`for_each` gives no items: there was nothing to read";
+            self.note(flow, run, told, note.to_owned()).await;
+        }
         let mut failed = Vec::new();
         let mut ended: Option<&Account> = None;
         for item in &items {
@@ -319,11 +348,7 @@ impl Inner {
             }
             let pull = pull::Pull::new(self, flow, item, run, told, began, tally);
             let result = AssertUnwindSafe(pull.whole()).catch_unwind().await;
-            let result = match result {
-                Ok(Ok(())) => pull.complete().await,
-                Ok(error) => error,
-                Err(panic) => Err(Error::panicked(&*panic)),
-            };
+            let result = result.unwrap_or_else(|panic| Err(Error::panicked(&*panic)));
             tally = pull.tally();
             match result {
                 Ok(()) => {}
@@ -340,6 +365,23 @@ impl Inner {
             false => "items",
         };
         (Error::of_parts(failed, items.len(), what), tally)
+    }
+
+    /// Tells something worth knowing that is no failure: to listeners, the log and the journal.
+    async fn note(&self, flow: &Flow, run: i64, told: &Told, note: String) {
+        if !told.keep(&note) {
+            return;
+        }
+        info!(flow = %flow.name, run, "{note}");
+        told.say(Event::Noted {
+            flow: flow.name.to_string(),
+            run,
+            note: note.clone(),
+        });
+        let written = self.data.write(move |tx| journal::note(tx, run, &note));
+        if let Err(error) = written.await {
+            warn!(flow = %flow.name, run, %error, "could not write down what is worth knowing of the run");
+        }
     }
 
     /// Returns the accounts whose records a flow reads now.

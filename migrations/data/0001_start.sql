@@ -31,7 +31,8 @@ CREATE TABLE _tidegate_runs (
     error       TEXT,                     -- what failed and why
     hint        TEXT,                     -- what to do about it
     remedy      TEXT,                     -- wait, login, edit_config, report
-    resumes_at  TEXT                      -- when a parked run goes on
+    resumes_at  TEXT,                     -- when a parked run goes on
+    notes       TEXT                      -- what else is worth knowing, a line each
 ) STRICT;
 CREATE INDEX _tidegate_runs_by_flow ON _tidegate_runs (flow, run);
 

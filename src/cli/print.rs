@@ -60,6 +60,9 @@ pub(super) fn ended(end: &Ended) {
             }
         }
     }
+    for note in &end.notes {
+        talk(&format!("note: flow `{}`: {}", end.flow, shown(note)));
+    }
 }
 
 /// Returns a number of things, as `1 record` or `2 records`.

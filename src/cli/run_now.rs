@@ -95,6 +95,8 @@ impl Progress {
                 let message = format!("{reason}; goes on at {}", print::moment(*until));
                 self.line(flow).set_message(message);
             }
+            // Told again at the end, where it stays on the screen.
+            Event::Noted { flow, note, .. } => self.line(flow).set_message(note.clone()),
             Event::Ended(end) => {
                 if let Some(line) = self.lines.remove(&end.flow) {
                     line.finish_and_clear();
@@ -135,6 +137,7 @@ mod tests {
             hint: None,
             remedy,
             resumes_at: None,
+            notes: Vec::new(),
         };
         let good = end(Outcome::Succeeded, None);
         let failed = end(Outcome::Failed, Some(Remedy::Wait));

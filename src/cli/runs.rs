@@ -40,10 +40,13 @@ pub(super) fn runs(
 
 fn row(run: &RunRow) -> Vec<String> {
     let outcome = run.outcome.map_or("running", Outcome::word);
-    let what = match &run.error {
+    let mut what = match &run.error {
         Some(error) => error.clone(),
         None => print::counts(&run.tally),
     };
+    for note in &run.notes {
+        what = format!("{what}; {note}");
+    }
     vec![
         run.run.to_string(),
         run.flow.clone(),

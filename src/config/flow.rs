@@ -12,8 +12,10 @@ mod when;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Span;
+
 use super::{Name, Schedule};
-use crate::record::{CursorValue, FieldPath};
+use crate::record::{CursorFormat, CursorValue, FieldPath};
 use crate::template::Template;
 
 pub(in crate::config) use resource::field_path;
@@ -285,6 +287,24 @@ pub struct Cursor {
     pub start: Option<CursorValue>,
     /// True if the source sends records in the cursor's order, so that each page moves the bookmark.
     pub ordered: bool,
+    /// True if the source sends the newest records first, so that a run ends where it meets what was
+    /// read before.
+    pub newest_first: bool,
+    /// How the source writes the field; numbers and ISO 8601 if not said.
+    pub format: Option<CursorFormat>,
+    /// How much a request asks for at a time, up to `{{ until }}`; everything if not said.
+    pub window: Option<Span>,
+}
+
+impl Cursor {
+    /// Writes a value as the source is asked with it.
+    #[must_use]
+    pub fn written(&self, value: &CursorValue) -> String {
+        match &self.format {
+            Some(format) => format.write(value),
+            None => value.to_string(),
+        }
+    }
 }
 
 /// Where the records go.

@@ -234,7 +234,16 @@ pub(super) static GRAPHQL: Keys = keys("`graphql`", &["query", "variables", "par
 /// How a run reads only what changed.
 pub(super) static CURSOR: Keys = keys(
     "`cursor`",
-    &["field", "filter", "lookback", "start", "ordered"],
+    &[
+        "field",
+        "filter",
+        "lookback",
+        "start",
+        "ordered",
+        "newest_first",
+        "format",
+        "window",
+    ],
 );
 /// A column with more than a name.
 pub(super) static COLUMN: Keys = keys("a column", &["field", "type"]);

@@ -20,6 +20,7 @@ use super::records::Scalar;
 use super::{Error, Start, odata};
 use crate::config::{self, Auth, Body, Connection, Each, Facts, GraphQl, Payload, Resource};
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use crate::record::CursorValue;
 use crate::template::{self, Template};
 
 /// The variable that stands for how far the flow has got.
@@ -187,20 +188,25 @@ impl Writer {
     fn new(resource: &Resource, start: &Start, turn: &Turn) -> Self {
         // Without its fraction, so that a question "up to now" never reaches into the future.
         let now = jiff::Timestamp::from_second(start.now.as_second()).unwrap_or(start.now);
+        let cursor = resource.cursor.as_ref();
+        let written = |value: &CursorValue| match cursor {
+            Some(cursor) => cursor.written(value),
+            None => value.to_string(),
+        };
         let mut unset = Vec::new();
         let mut names = vec![
             ("now", Context::from(now.to_string())),
             ("var", Context::from(Serde(&resource.vars))),
             ("fact", start.facts.context()),
             ("each", Context::from(Serde(&start.each))),
-            ("until", Context::from(start.until.to_string())),
+            ("until", Context::from(written(&start.until))),
             ("page", turn.context()),
         ];
         if let Some(account) = &start.account {
             names.push(("account", Context::from(account.as_str())));
         }
         match &start.since {
-            Some(since) => names.push((BOOKMARK, Context::from(since.to_string()))),
+            Some(since) => names.push((BOOKMARK, Context::from(written(since)))),
             None => unset.push(BOOKMARK),
         }
         if turn.cursor.is_none() {

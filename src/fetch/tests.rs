@@ -347,6 +347,9 @@ async fn a_run_reads_from_its_bookmark() {
         lookback: Duration::ZERO,
         start: None,
         ordered: false,
+        newest_first: false,
+        format: None,
+        window: None,
     });
     let mut reader = Reader::new(&server, &resource);
     let since = Some(CursorValue::read("2026-01-02T03:04:05"));

@@ -15,7 +15,7 @@ use crate::store::Error;
 
 /// The columns of a [`RunRow`], in the order it is read in.
 const COLUMNS: &str = "run, flow, trigger, slot_at, started_at, ended_at, outcome, pages, records, \
-    inserted, updated, unchanged, deleted, bytes, requests, bookmark, error, hint, remedy, resumes_at";
+    inserted, updated, unchanged, deleted, bytes, requests, bookmark, error, hint, remedy, resumes_at, notes";
 
 /// One run, or one slot that did not run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,8 @@ pub struct RunRow {
     pub remedy: Option<Remedy>,
     /// When a parked run goes on.
     pub resumes_at: Option<Timestamp>,
+    /// What else is worth knowing.
+    pub notes: Vec<String>,
 }
 
 /// What the scheduler must know of a flow after a restart.
@@ -140,6 +142,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     let trigger: String = row.get(2)?;
     let outcome: Option<String> = row.get(6)?;
     let remedy: Option<String> = row.get(18)?;
+    let notes: Option<String> = row.get("notes")?;
     Ok(RunRow {
         run: row.get(0)?,
         flow: row.get(1)?,
@@ -158,6 +161,10 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
             .map(|word| known(REMEDIES, remedy_word, &word, 18))
             .transpose()?,
         resumes_at: optional_time(row, 19)?,
+        notes: notes
+            .iter()
+            .flat_map(|notes| notes.lines().map(str::to_owned))
+            .collect(),
     })
 }
 

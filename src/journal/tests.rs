@@ -58,6 +58,8 @@ async fn a_run_tells_what_it_did_why_and_how_it_ended() {
         };
         progress(tx, run, &tally)?;
         progress(tx, run, &tally)?;
+        note(tx, run, "resumed at page 3")?;
+        note(tx, run, "a\nline")?;
         close(tx, run, &failure(Outcome::Failed), minute(2))?;
         close(tx, run, &Ending::success(), minute(3))?;
         recent(tx, None, 10)
@@ -84,6 +86,7 @@ async fn a_run_tells_what_it_did_why_and_how_it_ended() {
         hint: Some("sign in".to_owned()),
         remedy: Some(Remedy::Login),
         resumes_at: None,
+        notes: vec!["resumed at page 3".to_owned(), "a line".to_owned()],
     };
     assert_eq!(rows, [expected]);
     let json = serde_json::to_value(&rows[0]).unwrap();

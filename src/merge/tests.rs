@@ -87,7 +87,7 @@ impl Room {
                     pages: &pages,
                     account: account.as_deref(),
                     given: &[],
-                    watch: watch.as_ref(),
+                    watch: watch.as_ref().map(|field| (field, None)),
                     at,
                 };
                 upsert(tx, &table, &batch)

@@ -9,7 +9,7 @@ use super::value::{self, Value};
 use super::walk::{Unknown, Walk};
 use super::{Batch, Merged, kind, text};
 use crate::config::{Columns, Table};
-use crate::record::CursorValue;
+use crate::record::{CursorFormat, CursorValue};
 use crate::store::{self, Tx};
 
 /// A record among pages.
@@ -57,9 +57,9 @@ pub(super) fn write(
             }
             tally.records += 1;
             if let Some(slot) = writer.watched {
-                merged
-                    .span
-                    .note(cursor_value(writer.slots[slot], &mut writer.scratch));
+                let format = batch.watch.and_then(|(_, format)| format);
+                let value = cursor_value(writer.slots[slot], format, &mut writer.scratch);
+                merged.span.note(value);
             }
         }
     }
@@ -67,7 +67,11 @@ pub(super) fn write(
 }
 
 /// Returns what the watched field of a record says, read the way a column would have it.
-fn cursor_value(raw: &str, scratch: &mut String) -> Option<CursorValue> {
+fn cursor_value(
+    raw: &str,
+    format: Option<&CursorFormat>,
+    scratch: &mut String,
+) -> Option<CursorValue> {
     let text = match raw.as_bytes().first() {
         None | Some(b'n') => return None,
         Some(b'"') => match text::odata_date(raw, scratch).is_some() {
@@ -76,7 +80,10 @@ fn cursor_value(raw: &str, scratch: &mut String) -> Option<CursorValue> {
         },
         Some(_) => raw,
     };
-    Some(CursorValue::read(text))
+    match format {
+        Some(format) => format.read(text),
+        None => Some(CursorValue::read(text)),
+    }
 }
 
 /// What became of one record.
@@ -120,7 +127,7 @@ impl<'t, 'l> Writer<'t, 'l> {
         for (field, raw) in batch.given {
             walk.give(field, raw);
         }
-        let watched = batch.watch.map(|field| walk.watch(field));
+        let watched = batch.watch.map(|(field, _)| walk.watch(field));
         let mut statement = tx.prepare_cached(&upsert(shape))?;
         // The last parameters are our own columns. They stay bound from row to row.
         let ours = shape.columns.len() + 1;

@@ -43,6 +43,15 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// It has something to say that is worth knowing and no failure.
+    Noted {
+        /// The flow.
+        flow: String,
+        /// The run.
+        run: i64,
+        /// What.
+        note: String,
+    },
     /// It ended.
     Ended(Ended),
 }
@@ -70,6 +79,9 @@ pub struct Ended {
     pub remedy: Option<Remedy>,
     /// When a parked run goes on.
     pub resumes_at: Option<Timestamp>,
+    /// What else is worth knowing.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 impl Ended {
@@ -86,6 +98,7 @@ impl Ended {
             hint: None,
             remedy: Some(Remedy::Wait),
             resumes_at: None,
+            notes: Vec::new(),
         }
     }
 }

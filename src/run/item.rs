@@ -47,6 +47,11 @@ impl Item {
         }
     }
 
+    /// Returns true if nothing tells the item from others, so that it needs no name.
+    pub(super) fn is_the_only_one(&self) -> bool {
+        self.account.name.is_none() && self.each.is_empty()
+    }
+
     /// Returns the values of the columns that say for which item a row was read, as JSON.
     pub(super) fn given(
         &self,

@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::item::Item;
 use super::reach::{Reach, Step};
 use super::room::{Room, Share};
+use super::stretch::{Stretch, Stretches};
 use super::{Error, Event, Inner, Told};
 use crate::config::{Accounts, Connection, Facts, Flow, Name, Placement};
 use crate::fetch::{self, Pages, Reason, Start, Waiting, World};
@@ -49,6 +50,8 @@ pub(super) struct Pull<'a> {
     told: &'a Told,
     began: Timestamp,
     progress: Mutex<Progress>,
+    /// The number of the last page that was merged.
+    merged: watch::Sender<u64>,
 }
 
 struct Progress {
@@ -95,6 +98,7 @@ impl<'a> Pull<'a> {
                 given: Arc::default(),
                 why: None,
             }),
+            merged: watch::Sender::new(0),
         }
     }
 
@@ -115,7 +119,7 @@ impl<'a> Pull<'a> {
     pub(super) async fn whole(&self) -> Result<(), Error> {
         let deadline = clock::after(self.began, self.flow.timeout);
         tokio::select! {
-            result = self.pages() => result,
+            result = self.stretches() => result,
             () = self.house.clock.sleep_until(deadline) => {
                 let why = self.progress().why.take();
                 Err(Error::TimedOut { limit: self.flow.timeout, why })
@@ -124,30 +128,43 @@ impl<'a> Pull<'a> {
         }
     }
 
-    async fn pages(&self) -> Result<(), Error> {
+    /// Reads one stretch of the cursor's line after the other, each to its end.
+    async fn stretches(&self) -> Result<(), Error> {
         let before = self.before().await?;
         let cursor = self.flow.resource.cursor.as_ref();
-        let since = cursor.and_then(|cursor| match &before {
-            Some(before) => Some(before.back(cursor.lookback)),
-            None => cursor.start.clone(),
-        });
-        let ordered = cursor.is_some_and(|cursor| cursor.ordered);
         let zone = self.connection.time_zone.clone();
-        self.progress().reach = Some(Reach::new(before, self.began, zone, ordered));
-
+        let stretches = Stretches::new(cursor, before.clone(), self.began, zone.clone());
         let facts = self.facts().await?;
         let located = self.connection.located(&facts);
         let connection = located.map_err(|error| Error::of_base(&self.item.account, error))?;
-        let start = Start {
-            account: self.named_account(),
-            facts,
-            each: self.item.each.clone(),
-            since,
-            until: CursorValue::Instant(self.began),
-            now: self.began,
-        };
-        self.progress().given = Arc::new(self.given(&start)?);
-        let pages = fetch::pages(&connection, &self.flow.resource, &start);
+        let mut next = stretches.first();
+        while let Some(stretch) = next {
+            next = stretches.after(&stretch);
+            let Stretch {
+                since,
+                until,
+                order,
+            } = stretch;
+            let reach = Reach::new(before.clone(), self.began, zone.clone(), order);
+            self.progress().reach = Some(reach);
+            let start = Start {
+                account: self.named_account(),
+                facts: Arc::clone(&facts),
+                each: self.item.each.clone(),
+                since,
+                until,
+                now: self.began,
+            };
+            self.pages(&connection, &start).await?;
+            self.complete().await?;
+        }
+        Ok(())
+    }
+
+    /// Fetches and merges every page of a stretch.
+    async fn pages(&self, connection: &Connection, start: &Start) -> Result<(), Error> {
+        self.progress().given = Arc::new(self.given(start)?);
+        let pages = fetch::pages(connection, &self.flow.resource, start);
         let source = Source {
             pages: pages.map_err(|error| Error::of_request(&self.item.account, error))?,
             http: self.http()?,
@@ -217,10 +234,33 @@ impl<'a> Pull<'a> {
             debug!(flow = %self.flow.name, run = self.run, page = page.number,
                 records = page.records.len(), "page fetched");
             let share = room.take(page.size()).await;
+            let number = page.number;
             if ahead.send((page, share)).await.is_err() {
                 return Ok(()); // the merge failed, and tells why itself
             }
+            if self.met_the_known(number).await {
+                debug!(flow = %self.flow.name, run = self.run, page = number,
+                    "the rest was read before");
+                return Ok(());
+            }
         }
+    }
+
+    /// Returns true if there is nothing new behind a page of a newest-first feed. What is in a page
+    /// is known once it is merged, so such a feed is fetched no further ahead.
+    async fn met_the_known(&self, page: u64) -> bool {
+        let cursor = self.flow.resource.cursor.as_ref();
+        if !cursor.is_some_and(|cursor| cursor.newest_first) {
+            return false;
+        }
+        // It fails only if the sender is gone, and that is ours.
+        let _ = self
+            .merged
+            .subscribe()
+            .wait_for(|merged| *merged >= page)
+            .await;
+        let progress = self.progress();
+        progress.reach.as_ref().is_some_and(Reach::met_the_known)
     }
 
     /// Fetches one page, unless the house is told to stop while nothing is on its way.
@@ -338,14 +378,17 @@ impl<'a> Pull<'a> {
             .resource
             .cursor
             .as_ref()
-            .map(|cursor| cursor.field.clone());
+            .map(|cursor| (cursor.field.clone(), cursor.format.clone()));
         let reach = self.progress().reach.take();
+        let last = batch.last().map_or(0, |page| page.number);
         let written = self.house.data.write(move |tx| -> Result<_, Error> {
             let batch = merge::Batch {
                 pages: &batch,
                 account: account.as_deref(),
                 given: &given,
-                watch: watched.as_ref(),
+                watch: watched
+                    .as_ref()
+                    .map(|(field, format)| (field, format.as_ref())),
                 at,
             };
             let merged = merge::upsert(tx, &table, &batch)?;
@@ -363,6 +406,7 @@ impl<'a> Pull<'a> {
             progress.reach = reach;
             progress.tally
         };
+        self.merged.send_replace(last);
         let flow = self.flow.name.to_string();
         self.told.say(Event::Merged {
             flow,
@@ -373,19 +417,13 @@ impl<'a> Pull<'a> {
     }
 
     /// Moves the bookmark over everything that was read, now that all of it is merged.
-    pub(super) async fn complete(&self) -> Result<(), Error> {
+    async fn complete(&self) -> Result<(), Error> {
         let Some(reach) = self.progress().reach.take() else {
             return Ok(());
         };
-        let said = self
-            .flow
-            .resource
-            .cursor
-            .as_ref()
-            .is_some_and(|cursor| cursor.ordered);
-        if reach.broke_its_word(said) {
-            warn!(flow = %self.flow.name, run = self.run,
-                "the source did not send records in the cursor's order, though `cursor.ordered` says so");
+        let cursor = self.flow.resource.cursor.as_ref();
+        if let Some(note) = cursor.and_then(|cursor| reach.note(cursor)) {
+            self.note(note).await;
         }
         let (name, part) = (self.flow.name.clone(), self.item.part());
         let (run, at) = (self.run, self.house.clock.now());
@@ -395,6 +433,15 @@ impl<'a> Pull<'a> {
             .data
             .write(move |tx| take(tx, &name, &part, step, run, at))
             .await?)
+    }
+
+    /// Tells something worth knowing that is no failure.
+    async fn note(&self, note: String) {
+        let note = match self.item.is_the_only_one() {
+            true => note,
+            false => format!("`{}`: {note}", self.item),
+        };
+        self.house.note(self.flow, self.run, self.told, note).await;
     }
 
     fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {

@@ -1,13 +1,32 @@
 //! How far a bookmark may move; pure.
 
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::config::Cursor;
 use crate::record::{CursorSpan, CursorValue};
 
 /// How far behind UTC the furthest place on Earth is: what a wall-clock time of an unknown zone is
 /// measured by.
 const FURTHEST_BEHIND: SignedDuration = SignedDuration::from_hours(12);
+
+/// Returns the earliest wall-clock time that a record may have which changes after `now`.
+///
+/// That is not the time of `now` where the clock is about to be set back: what changes after that
+/// has the same times once more.
+fn earliest_after(now: Timestamp, zone: Option<&TimeZone>) -> DateTime {
+    let Some(zone) = zone else {
+        return TimeZone::UTC
+            .to_datetime(now)
+            .saturating_sub(FURTHEST_BEHIND);
+    };
+    let clock = zone.to_datetime(now);
+    match zone.following(now).next() {
+        Some(change) => clock.min(zone.to_datetime(change.timestamp())),
+        None => clock,
+    }
+}
 
 /// How far one run has read, and so how far the next may start.
 #[derive(Debug)]
@@ -18,11 +37,28 @@ pub(super) struct Reach {
     began: Timestamp,
     /// The zone of the source's wall clock.
     zone: Option<TimeZone>,
+    /// In which order the source says to send records.
+    order: Order,
     /// True while the source keeps its word to send records in the cursor's order.
     ordered: bool,
+    /// True once a page of a newest-first feed holds nothing but what earlier runs have read.
+    met_the_known: bool,
     seen: CursorSpan,
     /// The greatest value of the first pages: whatever changed after them has a greater one.
     first: Option<CursorValue>,
+}
+
+/// What a read is to cover, and in which order it comes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Order {
+    /// Nobody knows.
+    Any,
+    /// From the least to the greatest cursor value.
+    Ascending,
+    /// The greatest cursor values first; what is less than this was read before.
+    NewestFirst(Option<CursorValue>),
+    /// Any, but all of a window that ends here.
+    Window(CursorValue),
 }
 
 /// What to do with the bookmark in the transaction that merges some pages.
@@ -41,13 +77,15 @@ impl Reach {
         before: Option<CursorValue>,
         began: Timestamp,
         zone: Option<TimeZone>,
-        ordered: bool,
+        order: Order,
     ) -> Self {
         Self {
             before,
             began,
             zone,
-            ordered,
+            ordered: order == Order::Ascending,
+            order,
+            met_the_known: false,
             seen: CursorSpan::default(),
             first: None,
         }
@@ -61,6 +99,17 @@ impl Reach {
         if self.first.is_none() {
             self.first.clone_from(&span.greatest);
         }
+        let is_known = match &self.order {
+            Order::NewestFirst(Some(since)) => {
+                span.missing == 0
+                    && span
+                        .greatest
+                        .as_ref()
+                        .is_some_and(|greatest| greatest < since)
+            }
+            Order::Any | Order::Ascending | Order::NewestFirst(None) | Order::Window(_) => false,
+        };
+        self.met_the_known |= is_known && !span.rises;
         self.seen.append(span);
         if !self.ordered {
             return Step::Stay;
@@ -77,14 +126,40 @@ impl Reach {
     ///
     /// An unordered read may have passed a record before that record changed, while it found a
     /// later change elsewhere; so the bookmark does not pass the moment the read began.
+    ///
+    /// A window that was read whole is done up to its end, whatever was in it.
     pub(super) fn at_end(&self) -> Step {
-        let greatest = self.seen.greatest.clone();
+        let greatest = match &self.order {
+            Order::Window(end) => Some(end.clone()),
+            Order::Any | Order::Ascending | Order::NewestFirst(_) => self.seen.greatest.clone(),
+        };
         self.forward(greatest.map(|greatest| self.held(greatest)))
     }
 
-    /// True if the source sent records out of the order it was said to keep.
-    pub(super) fn broke_its_word(&self, said: bool) -> bool {
-        said && !self.ordered
+    /// True if the rest of a newest-first feed was read by earlier runs.
+    pub(super) fn met_the_known(&self) -> bool {
+        self.met_the_known
+    }
+
+    /// Says what about the cursor a person should know, if anything.
+    pub(super) fn note(&self, cursor: &Cursor) -> Option<String> {
+        if self.seen.greatest.is_none() && self.seen.missing > 0 {
+            let how = match &cursor.format {
+                Some(_) => " as `cursor.format` has it",
+                None => "",
+            };
+            return Some(format!(
+                "no record has the cursor's field `{}`{how}: the bookmark cannot move",
+                cursor.field
+            ));
+        }
+        let (promised, broken) = match self.order {
+            Order::Ascending => ("ordered", !self.ordered),
+            Order::NewestFirst(Some(_)) => ("newest_first", self.seen.rises && !self.met_the_known),
+            Order::Any | Order::NewestFirst(None) | Order::Window(_) => return None,
+        };
+        broken
+            .then(|| format!("the source did not keep the order that `cursor.{promised}` promises"))
     }
 
     fn forward(&self, to: Option<CursorValue>) -> Step {
@@ -102,13 +177,7 @@ impl Reach {
         match greatest {
             CursorValue::Instant(at) => CursorValue::Instant(at.min(self.began)),
             CursorValue::Civil(at) => {
-                let began = match &self.zone {
-                    Some(zone) => zone.to_datetime(self.began),
-                    None => TimeZone::UTC
-                        .to_datetime(self.began)
-                        .saturating_sub(FURTHEST_BEHIND),
-                };
-                CursorValue::Civil(at.min(began))
+                CursorValue::Civil(at.min(earliest_after(self.began, self.zone.as_ref())))
             }
             other => match &self.first {
                 Some(first) if !self.ordered && self.seen.disordered && *first < other => {
@@ -140,8 +209,25 @@ mod tests {
             before.map(CursorValue::read),
             BEGAN.parse().unwrap(),
             zone,
-            ordered,
+            if ordered {
+                Order::Ascending
+            } else {
+                Order::Any
+            },
         )
+    }
+
+    fn cursor() -> Cursor {
+        Cursor {
+            field: "version".parse().unwrap(),
+            filter: None,
+            lookback: std::time::Duration::ZERO,
+            start: None,
+            ordered: true,
+            newest_first: false,
+            format: None,
+            window: None,
+        }
     }
 
     fn to(value: &str) -> Step {
@@ -166,7 +252,7 @@ mod tests {
             Step::Back(Some(CursorValue::Integer(40)))
         );
         assert_eq!(reach.merged(span(&["50"])), Step::Stay);
-        assert!(reach.broke_its_word(true));
+        assert!(reach.note(&cursor()).unwrap().contains("`cursor.ordered`"));
         assert_eq!(reach.at_end(), to("45")); // what its first page had
     }
 
@@ -214,5 +300,79 @@ mod tests {
     #[test]
     fn a_read_that_found_nothing_leaves_the_bookmark() {
         assert_eq!(reach(Some("40"), None, false).at_end(), Step::Stay);
+    }
+
+    #[test]
+    fn a_clock_that_is_about_to_be_set_back_holds_the_bookmark_where_it_will_be_set_to() {
+        // On 25 October 2026 Amsterdam has the hour from two to three twice.
+        let cases = [
+            ("2026-10-24T23:30:00Z", "2026-10-25T01:30:00"),
+            ("2026-10-25T00:50:00Z", "2026-10-25T02:00:00"),
+            ("2026-10-25T01:10:00Z", "2026-10-25T02:10:00"),
+            ("2026-03-29T00:59:00Z", "2026-03-29T01:59:00"),
+        ];
+        let amsterdam = TimeZone::get("Europe/Amsterdam").unwrap();
+        for (now, earliest) in cases {
+            let earliest: DateTime = earliest.parse().unwrap();
+            let now = now.parse().unwrap();
+            assert_eq!(earliest_after(now, Some(&amsterdam)), earliest, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_newest_first_feed_ends_at_a_page_that_is_known_from_end_to_end() {
+        let since = CursorValue::read("40");
+        let newest = |since| {
+            Reach::new(
+                None,
+                BEGAN.parse().unwrap(),
+                None,
+                Order::NewestFirst(since),
+            )
+        };
+        let mut feed = newest(Some(since.clone()));
+        feed.merged(span(&["90", "40"]));
+        assert!(!feed.met_the_known(), "40 may have changed since");
+        feed.merged(span(&["39", "38"]));
+        assert!(feed.met_the_known());
+        assert_eq!(feed.at_end(), to("90"));
+
+        let mut upside_down = newest(Some(since));
+        upside_down.merged(span(&["1", "2"]));
+        assert!(!upside_down.met_the_known());
+        assert!(
+            upside_down
+                .note(&cursor())
+                .unwrap()
+                .contains("`cursor.newest_first`")
+        );
+        let mut first = newest(None);
+        first.merged(span(&["39", "38"]));
+        assert!(!first.met_the_known());
+    }
+
+    #[test]
+    fn a_window_moves_the_bookmark_to_its_end_even_if_it_is_empty() {
+        let end = |end: &str| {
+            let order = Order::Window(CursorValue::read(end));
+            Reach::new(None, BEGAN.parse().unwrap(), None, order).at_end()
+        };
+        assert_eq!(end("2026-02-01T00:00:00Z"), to("2026-02-01T00:00:00Z"));
+        assert_eq!(end("2026-12-01T00:00:00Z"), to(BEGAN));
+    }
+
+    #[test]
+    fn a_field_that_no_record_has_is_told() {
+        let mut reach = reach(None, None, false);
+        assert_eq!(reach.note(&cursor()), None);
+        let mut missing = CursorSpan::default();
+        missing.note(None);
+        reach.merged(missing);
+        assert!(
+            reach
+                .note(&cursor())
+                .unwrap()
+                .contains("no record has the cursor's field `version`")
+        );
     }
 }

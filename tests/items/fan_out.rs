@@ -114,6 +114,22 @@ fn an_item_that_is_gone_leaves_its_bookmark_and_one_that_comes_is_read_from_the_
 }
 
 #[test]
+fn without_items_a_run_succeeds_and_says_so() {
+    let server = shop();
+    let house = house(&server, PROJECTS_AND_TASKS);
+    house.run(&["--run-now", "project"]).expect_code(0);
+    let database = house.path("tidegate-state/tidegate.db");
+    let person = rusqlite::Connection::open(database).unwrap();
+    person.execute("UPDATE project SET active = 0", []).unwrap();
+    let ran = house.run(&["--run-now", "task"]).expect_code(0);
+    let words = "`for_each` gives no items";
+    assert!(ran.stderr.contains(words), "{ran:#?}");
+    let runs = house.run(&["runs", "task"]).expect_code(0);
+    assert!(runs.stdout.contains(words), "{runs:#?}");
+    assert_eq!(asked(&server), ["/projects"]);
+}
+
+#[test]
 fn an_item_that_fails_is_named_and_does_not_stop_the_others() {
     let broken = Arc::new(AtomicBool::new(true));
     let is_broken = Arc::clone(&broken);
@@ -186,7 +202,7 @@ paging     = "none"
         .map(|asked| String::from_utf8(asked.body.clone()).unwrap())
         .collect();
     let body = |region: &str, id: i64, open: bool| {
-        format!(r#"{{"id":"{id}","open":"{open}","region":"{region}"}}"#)
+        format!(r#"{{"id":{id},"open":{open},"region":"{region}"}}"#)
     };
     let expected = [
         body("eu", 2, true),

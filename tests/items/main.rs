@@ -5,9 +5,11 @@
     reason = "a test that cannot go on has failed, and its backtrace says where"
 )]
 
+mod cursors;
 mod fan_out;
 #[path = "../support/mod.rs"]
 mod support;
+mod windows;
 
 use rusqlite::types::Value;
 use support::{Scripted, TempHouse};
@@ -41,4 +43,9 @@ fn asked(server: &Scripted) -> Vec<String> {
         .iter()
         .map(|asked| target(&asked.line))
         .collect()
+}
+
+/// Returns where the bookmarks of a house with one flow stand, in the order of their parts.
+fn bookmarks(house: &TempHouse) -> Vec<String> {
+    lines(house, "SELECT value FROM _tidegate_bookmarks ORDER BY part")
 }

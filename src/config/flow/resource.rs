@@ -69,6 +69,7 @@ pub(super) fn read(
             || body.as_ref().is_some_and(|body| body.uses(name))
     };
     cursor::check_bookmark(flow, cursor.as_ref(), sends("bookmark"));
+    cursor::check_until(flow, cursor.as_ref(), sends("until"));
     cursor::check_first_url(flow, cursor.as_ref(), url.as_ref());
     check_posted_cursor(flow, paging.as_ref(), method);
     let caps = Caps {

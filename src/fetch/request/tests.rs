@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::*;
 use crate::config::{Auth, Caps, Cursor, Each, Manners, Name, Paging, Placement};
 use crate::fetch::records::Scalar;
-use crate::record::CursorValue;
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
 
@@ -68,6 +67,9 @@ fn filtered(mut resource: Resource, filter: &str) -> Resource {
         lookback: Duration::ZERO,
         start: None,
         ordered: false,
+        newest_first: false,
+        format: None,
+        window: None,
     });
     resource
 }

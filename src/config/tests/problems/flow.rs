@@ -278,6 +278,66 @@ fn cursors() {
             "6:7",
             "the first run has none .. start",
         ),
+        (
+            more_sent("cursor = { field = \"m\", format = \"%H:%M\" }"),
+            "10:34",
+            "does not tell which day it is .. \"epoch\"",
+        ),
+        (
+            more_sent("cursor = { field = \"m\", format = \"%!\" }"),
+            "10:34",
+            "is no format",
+        ),
+        (
+            more_sent("cursor = { field = \"m\", ordered = true, newest_first = true }"),
+            "10:41",
+            "either in the cursor's order or the newest first",
+        ),
+    ]);
+    let until = "query = { s = \"{{ bookmark }}{{ until }}\" }\n";
+    let windowed = |more: &str| {
+        let cursor = format!("cursor = {{ field = \"m\", start = 2024-01-01, {more} }}");
+        with("", &format!("{until}{cursor}"))
+    };
+    check(&[
+        (windowed("window = \"month\""), "10:54", "is no span"),
+        (
+            windowed("window = \"0 days\""),
+            "10:54",
+            "out of range; the least is 1m",
+        ),
+        (windowed("window = \"-1 day\""), "10:54", "out of range"),
+        (
+            windowed("window = \"1 day\", ordered = true"),
+            "10:63",
+            "its bookmark moves to its end",
+        ),
+        (
+            windowed("window = \"1 day\", newest_first = true"),
+            "10:45",
+            "its bookmark moves to its end",
+        ),
+        (
+            with(
+                "",
+                &format!("{until}cursor = {{ field = \"m\", window = \"1 day\" }}"),
+            ),
+            "10:34",
+            "where the first one begins .. `start`",
+        ),
+        (
+            with(
+                "",
+                &format!("{until}cursor = {{ field = \"m\", start = 1, window = \"1 day\" }}"),
+            ),
+            "10:45",
+            "`start` that is a time",
+        ),
+        (
+            more_sent("cursor = { field = \"m\", start = 2024-01-01, window = \"1 day\" }"),
+            "10:1",
+            "the end of a `window` is never sent .. {{ until }}",
+        ),
     ]);
 }
 
