@@ -42,8 +42,8 @@ pub use connection::{
 pub use environment::Environment;
 pub use facts::{FactName, Facts};
 pub use flow::{
-    Accounts, Body, Caps, Column, Columns, Cursor, Each, Flow, Given, GraphQl, Kind, Level, Method,
-    Paging, Payload, Resource, SendCursor, Table, Total, With,
+    Accounts, Body, Caps, Column, Columns, Csv, Cursor, Each, Flow, Format, Given, GraphQl, Header,
+    Kind, Level, Method, Paging, Payload, Records, Resource, SendCursor, Table, Total, With,
 };
 pub use key::{
     KeyError, KeySource, LONGEST_SECRET, MOST_READ, SecretError, SecretSource, read_key,

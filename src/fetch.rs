@@ -16,6 +16,7 @@ mod records;
 mod request;
 mod retry;
 mod scope;
+mod shape;
 mod waiting;
 
 use std::sync::Arc;
@@ -29,15 +30,17 @@ pub use self::hosts::Hosts;
 pub use self::limits::{Allowance, LONGEST_WAIT, Limits, Windows};
 pub use self::paginate::Problem as PagingProblem;
 use self::paginate::{Answered, Ask, Pager};
+use self::records::Found;
 pub use self::records::Problem as BodyProblem;
-use self::records::{Found, Place, Plan};
 use self::request::Prototype;
 pub use self::request::filled;
 use self::retry::Verdict;
 use self::scope::Lacking;
+pub use self::shape::ShapeProblem;
+use self::shape::{Shape, Shaped};
 pub use self::waiting::{Reason, Waiting};
 use crate::clock::{self, Clock};
-use crate::config::{Connection, Each, Facts, Paging, Resource};
+use crate::config::{Connection, Each, Facts, Resource};
 use crate::http::{self, Answer, Authorization, Client};
 use crate::record::{CursorValue, Page};
 use crate::secret::Redactor;
@@ -79,7 +82,7 @@ pub struct World<'a> {
 /// `Debug`.
 pub struct Pages {
     prototype: Prototype,
-    plan: Plan,
+    shape: Arc<Shape>,
     pager: Pager,
     limits: http::Limits,
     /// How many requests a host is sent at a time.
@@ -106,13 +109,8 @@ pub fn pages(connection: &Connection, resource: &Resource, start: &Start) -> Res
     let mut pager = Pager::new(resource.paging.clone(), resource.caps.pages);
     let first = pager.first();
     let prototype = Prototype::write(connection, resource, start, &first.turn)?;
-    let place = match (&resource.records, &resource.paging) {
-        (Some(path), _) => Place::At(path.clone()),
-        (None, Paging::OData) => Place::OData,
-        (None, _) => Place::Root,
-    };
     Ok(Pages {
-        plan: Plan::new(place, &pager.values()),
+        shape: Arc::new(Shape::new(resource, &pager.values())),
         next: Ok(Some(first)),
         limits: http::Limits {
             timeout: connection.timeout,
@@ -223,13 +221,20 @@ impl Pages {
             answer.status,
             &answer.headers,
         );
-        let (body, found) = self.read(&answer, asked.clone(), redactor)?;
+        let (body, shaped) = self.read(&answer, asked.clone(), redactor).await?;
+        let Shaped {
+            found,
+            rebuilt,
+            reshaped,
+        } = shaped;
+        let source = rebuilt.as_ref().unwrap_or(&body);
         let answered = Answered {
             url: &answer.url,
             authorization: world.authorization,
             allowed: self.prototype.allowed(),
             headers: &answer.headers,
-            body: &body,
+            came: &body,
+            body: source,
             found: &found,
         };
         // A page that leads astray is whole all the same: only the call after it fails.
@@ -238,20 +243,24 @@ impl Pages {
             .next(&answered)
             .map_err(|problem| Astray { asked, problem });
         self.number += 1;
+        let (body, records) = match reshaped {
+            Some(reshaped) => reshaped,
+            None => (source.clone(), found.records),
+        };
         Ok(Page {
             number: self.number,
             body,
-            records: found.records,
+            records,
         })
     }
 
     /// Returns the records of an answer, if it is a page.
-    fn read(
+    async fn read(
         &self,
         answer: &Answer,
         asked: Asked,
         redactor: &Redactor,
-    ) -> Result<(Bytes, Found), Failure> {
+    ) -> Result<(Bytes, Shaped), Failure> {
         let status = answer.status;
         let message = || answer::complaint(answer, redactor);
         let verdict = retry::verdict(status, &answer.headers);
@@ -267,17 +276,15 @@ impl Pages {
             .into());
         }
         match verdict {
-            Verdict::Page => self.parse(answer, asked, redactor),
+            Verdict::Page => self.parse(answer, asked, redactor).await,
             Verdict::Empty => {
                 let values = vec![None; self.pager.values().len()];
-                Ok((
-                    Bytes::new(),
-                    Found {
-                        records: Vec::new(),
-                        values,
-                        nothing: false,
-                    },
-                ))
+                let found = Found {
+                    records: Vec::new(),
+                    values,
+                    nothing: false,
+                };
+                Ok((Bytes::new(), found.into()))
             }
             Verdict::Later => Err(Failure::Later(Cause::Status {
                 asked,
@@ -316,17 +323,17 @@ impl Pages {
         }
     }
 
-    fn parse(
+    async fn parse(
         &self,
         answer: &Answer,
         asked: Asked,
         redactor: &Redactor,
-    ) -> Result<(Bytes, Found), Failure> {
-        let body =
-            answer::text(answer, redactor).map_err(|problem| damaged(asked.clone(), problem))?;
+    ) -> Result<(Bytes, Shaped), Failure> {
+        let body = answer::text(answer, self.limits.body, redactor)
+            .map_err(|problem| damaged(asked.clone(), problem))?;
         // Checked a line above; the type that remembers it cannot be cut into shared slices.
         let text = std::str::from_utf8(&body).unwrap_or_default();
-        if let Some(document) = answer::foreign(answer, text, redactor) {
+        if let Some(document) = answer::foreign(answer, text, self.shape.format(), redactor) {
             return Err(Error::NotJson {
                 asked,
                 status: answer.status,
@@ -345,17 +352,18 @@ impl Pages {
             }
             .into());
         }
-        let found = match self.plan.find(text) {
-            Ok(found) => found,
-            Err(problem) => return Err(damaged(asked, problem)),
+        let shaped = match self.shape.apply(&body).await {
+            Ok(shaped) => shaped,
+            Err(problem) => return Err(damaged(asked, problem.cleaned(redactor))),
         };
+        let found = &shaped.found;
         // Some sources leave the place out where nothing has changed. Anywhere else it means that
         // the place is misspelt, or that an error came in place of the page.
         let may_be_out = self.number == 0 && !self.is_whole;
         if found.nothing && found.records.is_empty() && !may_be_out {
-            return Err(damaged(asked, self.plan.nothing()));
+            return Err(damaged(asked, self.shape.nothing()));
         }
-        Ok((body, found))
+        Ok((body, shaped))
     }
 }
 

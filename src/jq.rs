@@ -35,8 +35,9 @@ pub const STEPS: u64 = 50_000_000;
 /// The stack of a thread that runs programs. It must leave room beyond what [`meter`] allows, for
 /// values that are taken apart at the end of the deepest call.
 const STACK: usize = 16 << 20;
-/// How much of a program's own message is shown.
-const SHOWN: usize = 160;
+/// How much of a program's own message is kept: it may quote the whole input. Whoever shows it cuts it
+/// further.
+const KEPT: usize = 4_096;
 /// What the program is called among the definitions of the language.
 const MAIN: &str = "__program__";
 /// What jq has and a program here does not, because it reaches beyond the input.
@@ -239,7 +240,7 @@ impl Program {
         let context = Ctx::<Metered>::new(&run, Vars::new([]));
         for result in self.filter.id.run((context, input)) {
             let value = result.map_err(|exception| match exception.get_err() {
-                Ok(error) => Error::Failed(shortened(&error.to_string())),
+                Ok(error) => Error::Failed(shortened(&said(error))),
                 Err(other) => match other.get_halt().ok().and_then(Over::of_code) {
                     Some(over) => over.told(allowance),
                     None => Error::Failed("it breaks out of nothing".to_owned()),
@@ -411,11 +412,19 @@ fn borrowed<'s>(def: Def<&'static str>) -> Def<&'s str> {
     def
 }
 
+/// Returns what a program says it failed of, text without its quotes.
+fn said(error: jaq_core::Error<Val>) -> String {
+    match error.into_val() {
+        Val::TStr(text) => String::from_utf8_lossy(&text).into_owned(),
+        other => other.to_string(),
+    }
+}
+
 fn shortened(message: &str) -> String {
-    if message.len() <= SHOWN {
+    if message.len() <= KEPT {
         return message.to_owned();
     }
-    format!("{}…", &message[..message.floor_char_boundary(SHOWN)])
+    format!("{}…", &message[..message.floor_char_boundary(KEPT)])
 }
 
 #[cfg(test)]

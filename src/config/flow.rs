@@ -5,6 +5,8 @@ mod cursor;
 mod fan_out;
 pub(in crate::config) mod paging;
 pub(in crate::config) mod read;
+mod records;
+mod reshape;
 pub(in crate::config) mod resource;
 mod table;
 mod when;
@@ -15,9 +17,11 @@ use std::time::Duration;
 use jiff::Span;
 
 use super::{Name, Schedule};
+use crate::jq::Program;
 use crate::record::{CursorFormat, CursorValue, FieldPath};
 use crate::template::Template;
 
+pub use self::records::{Csv, Format, Header, Records};
 pub(in crate::config) use resource::field_path;
 
 /// What is scheduled.
@@ -100,8 +104,12 @@ pub struct Resource {
     pub headers: Vec<(String, Template)>,
     /// What is posted.
     pub body: Option<Payload>,
-    /// Where the records stand; the paging style's own place if not said.
-    pub records: Option<FieldPath>,
+    /// What the bodies are written in.
+    pub format: Format,
+    /// Where the records stand.
+    pub records: Records,
+    /// What becomes of each record before it is merged.
+    pub reshape: Option<Program>,
     /// Where the next page is.
     pub paging: Paging,
     /// How a run reads only what changed.

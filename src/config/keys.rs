@@ -215,7 +215,13 @@ pub(super) static FLOW: Keys = keys(
         "headers",
         "body",
         "vars",
+        "format",
         "records",
+        "filter",
+        "expand",
+        "compute",
+        "drop",
+        "transform",
         "paging",
         "max_pages",
         "max_page_bytes",
@@ -231,6 +237,14 @@ pub(super) static FOR_EACH: Keys = keys("`for_each`", &["sql", "list"]);
 pub(super) static BODY: Keys = keys("`body`", &["json", "form", "graphql"]);
 /// A GraphQL request.
 pub(super) static GRAPHQL: Keys = keys("`graphql`", &["query", "variables", "partial"]);
+/// Where the records of a body stand.
+pub(super) static RECORDS: Keys = keys("`records`", &["path", "shape", "key_as", "header", "jq"]);
+/// What a body is written in.
+pub(super) static FORMAT: Keys = keys("`format`", &["csv"]);
+/// How comma-separated values are written.
+pub(super) static CSV: Keys = keys("`csv`", &["delimiter", "quote", "header", "empty"]);
+/// An array in a record whose entries become records.
+pub(super) static EXPAND: Keys = keys("`expand`", &["path", "parent", "prefix"]);
 /// How a run reads only what changed.
 pub(super) static CURSOR: Keys = keys(
     "`cursor`",
@@ -320,6 +334,10 @@ static ALL: &[&Keys] = &[
     &FOR_EACH,
     &BODY,
     &GRAPHQL,
+    &RECORDS,
+    &FORMAT,
+    &CSV,
+    &EXPAND,
     &CURSOR,
     &COLUMN,
     &PAGE_SIZE,

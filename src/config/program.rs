@@ -5,7 +5,6 @@ use super::report::Problem;
 use crate::jq::Program;
 
 /// Reads a jq program; what is wrong with one is shown at its place in the file.
-#[expect(dead_code, reason = "the keys that take programs come next")]
 pub(super) fn program(item: &Item<'_>) -> Option<Program> {
     match Program::parse(item.text()?) {
         Ok(program) => Some(program),

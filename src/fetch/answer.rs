@@ -3,18 +3,26 @@
 //! Words of a source that are to be shown pass through the [`Redactor`] of the credential that was
 //! sent: some sources repeat it, and a short one looks like any other word.
 
+use std::io::{ErrorKind, Read};
+
 use bytes::Bytes;
 use encoding_rs::{Encoding, UTF_8};
+use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::Document;
 use super::records::Problem;
+use super::shape::ShapeProblem;
 use crate::http::Answer;
 use crate::secret::Redactor;
 
+/// How a gzip file with a deflated content begins (RFC 1952).
+const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
+/// How a ZIP archive begins.
+const ZIP: [u8; 4] = *b"PK\x03\x04";
 /// How much of a foreign text is shown.
-const SHOWN: usize = 200;
+pub(super) const SHOWN: usize = 200;
 /// How much of a web page is shown; its title is enough.
 const EXCERPT: usize = 80;
 /// A complaint stands near the beginning; a longer body is no complaint.
@@ -33,30 +41,49 @@ const COMPLAINTS: [&str; 8] = [
     "/error",
 ];
 
-/// Returns the body as UTF-8 without a byte order mark, converted if its headers say otherwise.
+/// Returns the body as UTF-8 without a byte order mark, unpacked if it is a gzip file, converted if its
+/// headers say otherwise.
 ///
 /// # Errors
-/// If the body is not what its headers say.
-pub(super) fn text(answer: &Answer, redactor: &Redactor) -> Result<Bytes, Problem> {
-    let encoding = match Encoding::for_bom(&answer.body) {
-        Some((encoding, length)) if encoding == UTF_8 => {
-            return checked(answer.body.slice(length..));
-        }
+/// If the body is not what its headers say, or is longer than `most` bytes unpacked.
+pub(super) fn text(answer: &Answer, most: u64, redactor: &Redactor) -> Result<Bytes, Problem> {
+    let body = unpacked(&answer.body, most)?;
+    let encoding = match Encoding::for_bom(&body) {
+        Some((encoding, length)) if encoding == UTF_8 => return checked(body.slice(length..)),
         Some((encoding, _)) => encoding,
         None => match charset(answer) {
-            None => return checked(answer.body.clone()),
+            None => return checked(body),
             Some(label) => Encoding::for_label(label.as_bytes())
                 .ok_or_else(|| Problem::Encoding(redactor.clean(label, SHOWN)))?,
         },
     };
     if encoding == UTF_8 {
-        return checked(answer.body.clone());
+        return checked(body);
     }
-    let (text, _, is_damaged) = encoding.decode(&answer.body);
+    let (text, _, is_damaged) = encoding.decode(&body);
     if is_damaged {
         return Err(Problem::Encoding(encoding.name().to_owned()));
     }
     Ok(Bytes::from(text.into_owned()))
+}
+
+/// Returns what is in a gzip file; any other body as it is. No text begins like one, whatever the
+/// headers call it.
+fn unpacked(body: &Bytes, most: u64) -> Result<Bytes, Problem> {
+    if body.starts_with(&ZIP) {
+        return Err(ShapeProblem::Archive.into());
+    }
+    if !body.starts_with(&GZIP) {
+        return Ok(body.clone());
+    }
+    let mut content = Vec::new();
+    let mut reader = MultiGzDecoder::new(body.as_ref()).take(most.saturating_add(1));
+    match reader.read_to_end(&mut content) {
+        Ok(_) if content.len() as u64 > most => Err(ShapeProblem::Unpacked(most).into()),
+        Ok(_) => Ok(Bytes::from(content)),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(Problem::Cut),
+        Err(_) => Err(ShapeProblem::Gzip.into()),
+    }
 }
 
 fn checked(body: Bytes) -> Result<Bytes, Problem> {
@@ -76,20 +103,31 @@ fn charset(answer: &Answer) -> Option<&str> {
         .map(|(_, label)| label.trim().trim_matches('"'))
 }
 
-/// Returns what the answer is instead of JSON, if it plainly is something else.
-pub(super) fn foreign(answer: &Answer, body: &str, redactor: &Redactor) -> Option<Document> {
+/// Returns what the answer is instead of what is `wanted`, if it plainly is something else.
+pub(super) fn foreign(
+    answer: &Answer,
+    body: &str,
+    wanted: &'static str,
+    redactor: &Redactor,
+) -> Option<Document> {
     let begins = body.trim_start();
-    if !begins.starts_with('<') {
-        return None;
-    }
     let media = answer
         .header("content-type")
         .and_then(|media| media.split(';').next());
     let media = media.map(|media| redactor.clean(media, SHOWN));
-    let is_xml =
-        begins.starts_with("<?xml") && !media.as_deref().is_some_and(|m| m.contains("html"));
+    let says = |word: &str| media.as_deref().is_some_and(|media| media.contains(word));
+    let kind = if wanted == "CSV" && says("json") {
+        "JSON"
+    } else if !begins.starts_with('<') {
+        return None;
+    } else if begins.starts_with("<?xml") && !says("html") {
+        "XML"
+    } else {
+        "HTML"
+    };
     Some(Document {
-        is_html: !is_xml,
+        kind,
+        wanted,
         media,
         begins: redactor.clean(begins, EXCERPT),
     })
@@ -224,7 +262,7 @@ mod tests {
             ),
         ];
         for (kind, body, expected) in cases {
-            let text = text(&answer(&typed(kind), body), &Redactor::default())
+            let text = text(&answer(&typed(kind), body), 1_000, &Redactor::default())
                 .map_err(|problem| problem.to_string());
             let text = text.as_ref().map(|text| std::str::from_utf8(text).unwrap());
             assert_eq!(text.map_err(String::as_str), expected, "{kind}");

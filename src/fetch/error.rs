@@ -51,11 +51,13 @@ impl fmt::Display for Tries {
     }
 }
 
-/// A document that is not JSON.
+/// A document of another kind than was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// True if it is a web page.
-    pub is_html: bool,
+    /// What it is: HTML, XML, JSON.
+    pub kind: &'static str,
+    /// What it should be.
+    pub wanted: &'static str,
     /// The content type it came with.
     pub media: Option<String>,
     /// Its first words, cleaned.
@@ -64,11 +66,7 @@ pub struct Document {
 
 impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_html {
-            "HTML, not JSON"
-        } else {
-            "XML, not JSON"
-        })?;
+        write!(f, "{}, not {}", self.kind, self.wanted)?;
         match &self.media {
             Some(media) => write!(f, ": content type `{media}`")?,
             None => f.write_str(": no content type")?,
@@ -178,7 +176,7 @@ pub enum Error {
         /// True if data came beside the errors.
         has_data: bool,
     },
-    /// The answer is a web page or another document.
+    /// The answer is a web page or another document of a wrong kind.
     #[error("{asked} answered {status} with {document}")]
     NotJson {
         /// What was asked.
@@ -245,6 +243,7 @@ impl Error {
                 | records::Problem::NotAnObject { .. }
                 | records::Problem::TooMany
                 | records::Problem::NoEnvelope
+                | records::Problem::Shape(_)
                 | records::Problem::NotScalar => Remedy::EditConfig,
             },
         }
@@ -278,6 +277,9 @@ impl Error {
             ),
             Self::GraphQl { .. } => Some("check `query` and `variables` of `body.graphql`"),
             Self::Redirected { .. } => Some("write the final URL into the configuration"),
+            Self::NotJson { document, .. } if document.kind == "JSON" => {
+                Some("if the source answers with JSON, remove `format`")
+            }
             Self::NotJson { .. } => Some(
                 "it may be a maintenance page; if it stays, check that `url` is the API's and \
                  not a page for people",
@@ -286,6 +288,10 @@ impl Error {
                 problem: Body::NotRecords { .. } | Body::NoEnvelope,
                 ..
             } => Some("say where the records are with `records`"),
+            Self::Damaged {
+                problem: Body::Shape(problem),
+                ..
+            } => problem.hint(),
             Self::Damaged {
                 problem: Body::NotAnObject { .. } | Body::NotScalar,
                 ..

@@ -69,7 +69,10 @@ pub(super) struct Answered<'a> {
     pub(super) allowed: &'a [Origin],
     /// The headers of the answer.
     pub(super) headers: &'a HeaderMap,
-    /// The body.
+    /// The body as it came.
+    #[expect(dead_code, reason = "who stops by a program looks at it")]
+    pub(super) came: &'a [u8],
+    /// The body in which the records stand: the one that came, or one made of it.
     pub(super) body: &'a [u8],
     /// What the body held.
     pub(super) found: &'a Found,

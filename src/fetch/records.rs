@@ -12,8 +12,11 @@ use std::ops::Range;
 use serde_json::value::RawValue;
 
 use self::walk::Seen;
+pub(super) use self::walk::kind;
 use super::odata;
+use super::shape::ShapeProblem;
 use crate::record::FieldPath;
+use crate::secret::Redactor;
 
 /// The most records of one page: enough for every page there is, and few enough that noting where
 /// each stands takes no more memory than a small page does.
@@ -28,6 +31,8 @@ pub(super) enum Place {
     At(FieldPath),
     /// In an OData envelope of any version.
     OData,
+    /// Nowhere that a walk could find: the walk is after the values only.
+    Nowhere,
 }
 
 /// What to look for in a body.
@@ -132,9 +137,22 @@ pub enum Problem {
     /// An OData envelope was expected.
     #[error("has no OData envelope: neither `d` nor `value` holds records")]
     NoEnvelope,
+    /// The body is not read as it stands, and cannot be.
+    #[error(transparent)]
+    Shape(#[from] ShapeProblem),
     /// A value that paging needs is an object or an array.
     #[error("has an object or array where a next link, cursor or count should be")]
     NotScalar,
+}
+
+impl Problem {
+    /// Takes out of it what nobody should read, and cuts what a source says.
+    pub(super) fn cleaned(self, redactor: &Redactor) -> Self {
+        match self {
+            Self::Shape(problem) => Self::Shape(problem.cleaned(redactor)),
+            other => other,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -167,6 +185,7 @@ impl Plan {
         let mut root = Node::default();
         match &place {
             Place::Root => root.lead(&[], Records::Array),
+            Place::Nowhere => {}
             Place::At(path) => root.lead(path.segments(), Records::Any),
             Place::OData => {
                 for (path, records) in [
@@ -211,7 +230,8 @@ impl Plan {
             (Place::OData, Seen::Object) => walk.records = vec![locate(body, &["d".to_owned()])?],
             (Place::OData, Seen::Nothing) if is_entity => walk.records = vec![locate(body, &[])?],
             (Place::OData, Seen::Nothing) => return Err(Problem::NoEnvelope),
-            (Place::Root | Place::At(_), _) | (Place::OData, Seen::List | Seen::Null) => {}
+            (Place::Root | Place::At(_) | Place::Nowhere, _)
+            | (Place::OData, Seen::List | Seen::Null) => {}
         }
         Ok(Found {
             records: walk.records,
@@ -232,8 +252,8 @@ impl Plan {
         match problem {
             Problem::NotRecords { found, .. } => {
                 let place = match &self.place {
-                    Place::At(path) if !path.segments().is_empty() => format!("at `{path}`"),
-                    Place::At(_) | Place::Root => "at the top".to_owned(),
+                    Place::At(path) => at(path),
+                    Place::Root | Place::Nowhere => "at the top".to_owned(),
                     Place::OData => "in its OData envelope".to_owned(),
                 };
                 Problem::NotRecords { place, found }
@@ -270,6 +290,14 @@ impl Node {
     }
 }
 
+/// Names a place in a problem.
+pub(super) fn at(path: &FieldPath) -> String {
+    match path.segments().is_empty() {
+        true => "at the top".to_owned(),
+        false => format!("at `{path}`"),
+    }
+}
+
 /// Finds the one object at `path`. Only for answers of one record: the body is read again.
 fn locate(body: &str, path: &[String]) -> Result<Range<usize>, Problem> {
     let mut text = body.trim_ascii();
@@ -290,7 +318,7 @@ fn locate(body: &str, path: &[String]) -> Result<Range<usize>, Problem> {
     Ok(from..from + text.len())
 }
 
-fn damage(error: &serde_json::Error) -> Problem {
+pub(super) fn damage(error: &serde_json::Error) -> Problem {
     if error.is_eof() {
         Problem::Cut
     } else {

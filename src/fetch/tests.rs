@@ -11,8 +11,8 @@ use self::server::{Line, Server, ok, say};
 use super::*;
 use crate::clock::SimClock;
 use crate::config::{
-    Auth, Body, Budget, Caps, Cursor, GraphQl, Manners, Method, Name, Payload, Placement,
-    SendCursor, Total,
+    Auth, Body, Budget, Caps, Cursor, Format, GraphQl, Manners, Method, Name, Paging, Payload,
+    Placement, Records, SendCursor, Total,
 };
 use crate::remedy::Remedy;
 use crate::secret::Secret;
@@ -48,7 +48,12 @@ fn resource(paging: Paging, records: &str) -> Resource {
         first_page_query: Vec::new(),
         headers: Vec::new(),
         body: None,
-        records: (!records.is_empty()).then(|| records.parse().unwrap()),
+        format: Format::Json,
+        records: match records {
+            "" => Records::Usual,
+            path => Records::At(path.parse().unwrap()),
+        },
+        reshape: None,
         paging,
         cursor: None,
         caps: Caps {

@@ -5,7 +5,10 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use super::{Accounts, Caps, Method, Paging, Payload, Resource, SendCursor, body, cursor, paging};
+use super::{
+    Accounts, Caps, Format, Method, Paging, Payload, Records, Resource, SendCursor, body, cursor,
+    paging, records, reshape,
+};
 use crate::config::connection::Written;
 use crate::config::reader::{Item, Table, quoted};
 use crate::config::report::Problem;
@@ -76,14 +79,18 @@ pub(super) fn read(
         pages: flow.or("max_pages", PAGES, |item| item.number(1..=u64::MAX)),
         page_bytes: flow.or("max_page_bytes", PAGE_BYTES, |item| item.size(PAGE_SIZES)),
     };
-    let records = flow.get("records").and_then(|item| field_path(&item));
+    let format = flow.or("format", Format::Json, |item| records::format(&item));
+    records::check_format(flow, &format, paging.as_ref());
+    let records = flow.or("records", Records::Usual, |item| records::read(&item));
     Some(Resource {
         method,
         query,
         first_page_query,
         headers,
         body,
+        format,
         records,
+        reshape: reshape::read(flow),
         cursor,
         caps,
         paging: paging?,

@@ -36,6 +36,7 @@ fn feed_with(
         authorization: None,
         allowed: &allowed(),
         headers,
+        came: body.as_bytes(),
         body: body.as_bytes(),
         found: &found,
     });
@@ -423,6 +424,7 @@ fn templates_are_told_where_the_pages_have_got() {
             authorization: None,
             allowed: &allowed(),
             headers: &headers,
+            came: body.as_bytes(),
             body: body.as_bytes(),
             found: &found,
         };

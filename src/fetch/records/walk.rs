@@ -215,10 +215,11 @@ fn scalar(raw: &RawValue) -> Result<Option<Scalar>, Problem> {
     }
 }
 
-fn kind(text: &str) -> &'static str {
+pub(in crate::fetch) fn kind(text: &str) -> &'static str {
     match text.as_bytes().first() {
         Some(b'"') => "text",
         Some(b'[') => "an array",
+        Some(b'{') => "an object",
         Some(b't' | b'f') => "true or false",
         Some(b'n') => "null",
         _ => "a number",

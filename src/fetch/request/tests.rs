@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Auth, Caps, Cursor, Each, Manners, Name, Paging, Placement};
+use crate::config::{Auth, Caps, Cursor, Each, Format, Manners, Name, Paging, Placement, Records};
 use crate::fetch::records::Scalar;
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -45,7 +45,9 @@ fn resource(url: &str, query: &[(&str, &str)]) -> Resource {
         first_page_query: Vec::new(),
         headers: Vec::new(),
         body: None,
-        records: None,
+        format: Format::Json,
+        records: Records::Usual,
+        reshape: None,
         paging: Paging::None,
         cursor: None,
         caps: Caps {

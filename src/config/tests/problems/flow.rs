@@ -97,7 +97,6 @@ fn flows() {
             "9:10",
             "no name for a variable",
         ),
-        (more("records = \"$.a[?(@.b)]\""), "9:11", "is no path"),
         (more("max_pages = 0"), "9:13", "out of range"),
         (
             more("max_page_bytes = \"64M\""),
