@@ -20,6 +20,8 @@ mod value;
 mod walk;
 mod write;
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 pub use error::Error;
@@ -42,6 +44,26 @@ pub struct Merged {
     pub tally: Tally,
     /// The values of the watched field, in the order of the records.
     pub span: CursorSpan,
+    /// The columns that were changed to hold what came.
+    pub widened: Vec<Widened>,
+}
+
+/// A column that holds more than before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Widened {
+    /// Its name.
+    pub column: String,
+    /// What it held.
+    pub from: &'static str,
+    /// What it holds now.
+    pub to: &'static str,
+}
+
+impl fmt::Display for Widened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { column, from, to } = self;
+        write!(f, "column `{column}` was widened from {from} to {to}")
+    }
 }
 
 /// What is merged by one call.
@@ -72,7 +94,7 @@ pub fn upsert(tx: &Tx<'_>, table: &Table, batch: &Batch<'_>) -> Result<Merged, E
     let mut merged = Merged::default();
     let mut shape = match shape::settled(tx, table)? {
         Some(shape) => shape,
-        None => grow::grow(tx, table, batch)?,
+        None => grow::grow(tx, table, batch, &mut merged.widened)?,
     };
     let mut from = Position::default();
     for _ in 0..=MOST_CHANGES {
@@ -82,7 +104,7 @@ pub fn upsert(tx: &Tx<'_>, table: &Table, batch: &Batch<'_>) -> Result<Merged, E
             merged.tally.bytes = bytes.sum();
             return Ok(merged);
         };
-        shape = grow::grow(tx, table, batch)?;
+        shape = grow::grow(tx, table, batch, &mut merged.widened)?;
         from = stopped;
     }
     Err(Error::Unsettled {

@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 
 use rusqlite::params;
-use tracing::info;
 
-use super::Batch;
 use super::error::{Error, MOST_COLUMNS};
 use super::kind::{self, Seen};
 use super::rebuild;
 use super::shape::{self, Column, SYNC_ACCOUNT, SYNC_AT, Shape, quoted};
 use super::survey::survey;
+use super::{Batch, Widened};
 use crate::config::{Kind, Table};
 use crate::record::FieldPath;
 use crate::store::Tx;
@@ -19,7 +18,14 @@ use crate::store::Tx;
 const RESERVED: [&str; 4] = [SYNC_AT, SYNC_ACCOUNT, "sync_deleted_at", "_rowid_"];
 
 /// Makes the table, or changes it, so that it holds every value of `batch`.
-pub(super) fn grow(tx: &Tx<'_>, table: &Table, batch: &Batch<'_>) -> Result<Shape, Error> {
+///
+/// Columns that held something else before are added to `told`.
+pub(super) fn grow(
+    tx: &Tx<'_>,
+    table: &Table,
+    batch: &Batch<'_>,
+    told: &mut Vec<Widened>,
+) -> Result<Shape, Error> {
     let stored = shape::stored(tx, &table.name)?;
     let mut columns = shape::wanted(table, stored.as_deref().unwrap_or_default());
     let survey = survey(table, &columns, batch)?;
@@ -47,8 +53,11 @@ pub(super) fn grow(tx: &Tx<'_>, table: &Table, batch: &Batch<'_>) -> Result<Shap
         if !column.is_declared {
             let kind = widened(tx, &table.name, column, seen)?;
             if column.kind.is_some() && kind != column.kind {
-                let (from, to) = (kind::word(column.kind), kind::word(kind));
-                info!(table = %table.name, column = %column.name, from, to, "column widened");
+                told.push(Widened {
+                    column: column.name.clone(),
+                    from: kind::word(column.kind),
+                    to: kind::word(kind),
+                });
             }
             column.kind = kind;
         }

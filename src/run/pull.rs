@@ -397,9 +397,9 @@ impl<'a> Pull<'a> {
                 take(tx, &name, &part, reach.merged(merged.span), run, at)?;
             }
             journal::progress(tx, run, &merged.tally)?;
-            Ok((merged.tally, reach))
+            Ok((merged.tally, merged.widened, reach))
         });
-        let (tally, reach) = written.await?;
+        let (tally, widened, reach) = written.await?;
         let so_far = {
             let mut progress = self.progress();
             progress.tally += tally;
@@ -413,6 +413,11 @@ impl<'a> Pull<'a> {
             run: self.run,
             tally: so_far,
         });
+        for column in widened {
+            // Of the table, whichever item it came with.
+            let note = column.to_string();
+            self.house.note(self.flow, self.run, self.told, note).await;
+        }
         Ok(())
     }
 

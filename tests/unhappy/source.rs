@@ -99,6 +99,26 @@ fn a_web_page_is_not_taken_for_records() {
     ");
 }
 
+/// A table that changes its shape does so in sight.
+#[test]
+fn a_column_that_was_widened_is_told_by_the_run_that_did_it() {
+    let is_text = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&is_text);
+    let shop = Shop::new("none", move |_| match switch.load(Ordering::SeqCst) {
+        true => json(r#"[{"id": 1, "total": "ten"}]"#),
+        false => json(r#"[{"id": 1, "total": 10}]"#),
+    });
+    shop.run().expect_code(0);
+    is_text.store(true, Ordering::SeqCst);
+    shop.run().expect_code(0);
+    let note = "column `total` was widened from integer to text";
+    let runs = shop.house.run(&["runs", "--json"]).json();
+    assert_eq!(runs[0]["notes"], serde_json::json!([note]));
+    assert_eq!(runs[1]["notes"], serde_json::json!([]));
+    let shown = shop.house.run(&["runs"]).expect_code(0).stdout;
+    assert_eq!(shown.matches(note).count(), 1, "{shown}");
+}
+
 #[test]
 fn a_run_whose_time_is_up_tells_what_it_waited_for() {
     let shop = Shop::new("none", |_| answer(503, &["retry-after: 300"], ""));
