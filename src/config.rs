@@ -51,6 +51,7 @@ pub use key::{
 };
 pub use report::{Problem, Report};
 pub use schedule::Schedule;
+pub use units::show as shown;
 
 /// The configuration as meant.
 #[derive(Debug, Clone)]

@@ -156,6 +156,9 @@ impl Pages {
                 Err(Failure::Later(cause)) => cause,
             };
             let now = world.clock.now();
+            if let Some(spent) = world.limits.long_wait(now, &cause.asked().url) {
+                return Err(spent.into());
+            }
             let Some(wait) = retry::wait(tries, self.prototype.url().as_str()) else {
                 let over = clock::until(began, now);
                 return Err(cause.after(Tries { count: tries, over }));
@@ -167,6 +170,12 @@ impl Pages {
             });
             world.clock.sleep_until(until).await;
         }
+    }
+
+    /// Returns whose calls are counted together, as the source counts them; `""` if all are.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        self.prototype.tenant()
     }
 
     /// Returns how many requests were sent so far, repeats included.
@@ -190,10 +199,7 @@ impl Pages {
             .limits
             .admit(&asked.url, world.clock, world.told)
             .await;
-        admitted.map_err(|spent| Error::Parked {
-            resumes_at: spent.until,
-            reason: spent.reason,
-        })?;
+        admitted.map_err(Error::from)?;
         if let Some(authorization) = world.authorization {
             request
                 .authorize(authorization, self.prototype.allowed())

@@ -27,6 +27,7 @@ pub mod fetch;
 pub mod journal;
 pub mod merge;
 pub mod oauth;
+pub mod quota;
 
 // Table: the one place where the stages meet.
 pub mod run;

@@ -4,6 +4,7 @@
 //! [`Runner::start`] with another trigger. A flow that is already running is joined: whoever asked
 //! second hears the same events and gets the same outcome.
 
+mod budgets;
 mod error;
 mod event;
 mod fan_out;
@@ -13,7 +14,7 @@ mod reach;
 mod room;
 mod stretch;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,7 +27,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::SharedClock;
 use crate::config::{Account, Accounts, Config, Flow, Name};
-use crate::fetch::{Hosts, Limits};
+use crate::fetch::Hosts;
 use crate::http;
 use crate::journal::{self, Ending, Trigger};
 use crate::oauth::Keeper;
@@ -35,6 +36,7 @@ use crate::remedy::Remedy;
 use crate::store::Store;
 use crate::{bookmark, merge};
 
+use self::budgets::Budgets;
 pub use error::Error;
 pub use event::{Ended, Event};
 
@@ -54,7 +56,7 @@ struct Inner {
     keeper: Keeper,
     http: http::Client,
     clock: SharedClock,
-    limits: BTreeMap<Name, Limits>,
+    budgets: Budgets,
     hosts: Hosts,
     running: Mutex<HashMap<Name, Running>>,
     permits: Semaphore,
@@ -125,11 +127,6 @@ impl Runner {
         http: http::Client,
         clock: SharedClock,
     ) -> Self {
-        let limits = config
-            .connections
-            .iter()
-            .map(|(name, connection)| (name.clone(), Limits::new(&connection.manners)))
-            .collect();
         Self(Arc::new(Inner {
             permits: Semaphore::new(config.max_concurrent),
             config,
@@ -137,7 +134,7 @@ impl Runner {
             keeper,
             http,
             clock,
-            limits,
+            budgets: Budgets::default(),
             hosts: Hosts::default(),
             running: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -349,6 +346,7 @@ impl Inner {
             let pull = pull::Pull::new(self, flow, item, run, told, began, tally);
             let result = AssertUnwindSafe(pull.whole()).catch_unwind().await;
             let result = result.unwrap_or_else(|panic| Err(Error::panicked(&*panic)));
+            pull.keep_budget().await;
             tally = pull.tally();
             match result {
                 Ok(()) => {}

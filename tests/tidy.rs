@@ -21,7 +21,7 @@ const FLOORS: [(&str, &[&str]); 8] = [
     ("what was asked for", &["config"]),
     (
         "stages",
-        &["bookmark", "fetch", "journal", "merge", "oauth"],
+        &["bookmark", "fetch", "journal", "merge", "oauth", "quota"],
     ),
     ("table", &["run"]),
     ("upper", &["scheduler", "status"]),
@@ -44,11 +44,12 @@ const NEIGHBOURS: [(&str, &str, &str); 2] = [
 ];
 
 /// Tables and the module whose files alone name them in SQL.
-const OWNERS: [(&str, &str); 14] = [
+const OWNERS: [(&str, &str); 15] = [
     ("_tidegate_bookmarks", "bookmark"),
     ("_tidegate_runs", "journal"),
     ("_tidegate_flows", "journal"),
     ("_tidegate_columns", "merge"),
+    ("_tidegate_limits", "quota"),
     (" credentials", "oauth"),
     (" refreshes", "oauth"),
     (" data_keys", "oauth"),

@@ -52,3 +52,12 @@ CREATE TABLE _tidegate_columns (
     declared INTEGER NOT NULL,            -- 1 if the configuration says so, 0 if learnt
     PRIMARY KEY ("table", name)
 ) STRICT;
+
+-- What is known of the calls each source still allows, for each tenant with limits of its own.
+CREATE TABLE _tidegate_limits (
+    connection TEXT NOT NULL,
+    tenant     TEXT NOT NULL,             -- '' where all share one
+    known      TEXT NOT NULL CHECK (json_valid(known)),
+    updated_at TEXT NOT NULL,
+    PRIMARY KEY (connection, tenant)
+) STRICT;

@@ -116,6 +116,8 @@ pub struct Resource {
     pub cursor: Option<Cursor>,
     /// The bounds of one run.
     pub caps: Caps,
+    /// Which of the source's tenants the calls are counted for; one for all if not said.
+    pub tenant: Option<Template>,
     /// What templates call `var.…`.
     pub vars: BTreeMap<String, serde_json::Value>,
 }

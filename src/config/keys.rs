@@ -214,6 +214,7 @@ pub(super) static FLOW: Keys = keys(
         "first_page_query",
         "headers",
         "body",
+        "tenant",
         "vars",
         "format",
         "records",

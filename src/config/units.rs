@@ -65,7 +65,7 @@ fn quantity(text: &str) -> Option<(u64, &str, &str)> {
 }
 
 /// Returns a duration as [`duration`] reads it.
-pub(super) fn show(duration: Duration) -> String {
+pub fn show(duration: Duration) -> String {
     let mut left = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let mut parts = Vec::new();
     for (unit, factor) in TIME.iter().rev() {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::error::{Asked, Error, Tries};
+use super::limits::Spent;
 use super::records::Problem as BodyProblem;
 use super::waiting::Reason;
 use crate::http;
@@ -43,6 +44,15 @@ impl Cause {
         }
     }
 
+    /// Returns what was asked.
+    pub(super) fn asked(&self) -> &Asked {
+        match self {
+            Self::Status { asked, .. }
+            | Self::NoAnswer { asked, .. }
+            | Self::Damaged { asked, .. } => asked,
+        }
+    }
+
     /// Returns the error after the last try.
     pub(super) fn after(self, tries: Tries) -> Error {
         match self {
@@ -66,6 +76,15 @@ impl Cause {
                 problem,
                 tries,
             },
+        }
+    }
+}
+
+impl From<Spent> for Error {
+    fn from(spent: Spent) -> Self {
+        Self::Parked {
+            resumes_at: spent.until,
+            reason: spent.reason,
         }
     }
 }

@@ -157,6 +157,12 @@ impl Limits {
         }
     }
 
+    /// Returns what keeps us from asking `endpoint` for longer than a run waits, if anything does.
+    pub(super) fn long_wait(&self, now: Timestamp, endpoint: &str) -> Option<Spent> {
+        let spent = self.windows().spent(now, endpoint, &self.rules)?;
+        (spent.until > clock::after(now, LONGEST_WAIT)).then_some(spent)
+    }
+
     /// Takes note of what an answer of `endpoint` tells about the windows.
     pub(super) fn learn(&self, now: Timestamp, endpoint: &str, status: u16, headers: &HeaderMap) {
         let mut windows = self.windows();

@@ -39,6 +39,7 @@ pub(super) struct Prototype {
     /// The URL of the first request.
     url: Url,
     allowed: Vec<Origin>,
+    tenant: String,
 }
 
 impl Prototype {
@@ -56,6 +57,8 @@ impl Prototype {
         let text = writer.url(&resource.url)?;
         let url = resolve(connection.base_url.as_ref(), &text)?;
         let allowed = allowed(connection, &url);
+        let tenant = resource.tenant.as_ref();
+        let tenant = tenant.map(|tenant| writer.text("tenant", tenant));
         let mut prototype = Self {
             method: match resource.method {
                 config::Method::Get => Method::GET,
@@ -65,12 +68,18 @@ impl Prototype {
             headers: connection.headers.clone(),
             resource: resource.clone(),
             start: start.clone(),
+            tenant: tenant.transpose()?.unwrap_or_default(),
             url,
             allowed,
         };
         // What cannot be written is told before anything is sent.
         prototype.url = prototype.written(first)?.url;
         Ok(prototype)
+    }
+
+    /// Returns whose calls are counted together, as the source counts them; `""` if all are.
+    pub(super) fn tenant(&self) -> &str {
+        &self.tenant
     }
 
     /// Returns the origins the run may go to.

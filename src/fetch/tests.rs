@@ -60,6 +60,7 @@ fn resource(paging: Paging, records: &str) -> Resource {
             pages: 20,
             page_bytes: 10_000,
         },
+        tenant: None,
         vars: BTreeMap::new(),
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::config::shown;
+
 /// A wait that begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
@@ -56,12 +58,17 @@ impl fmt::Display for Reason {
             Self::Window { calls: None } => f.write_str("the source's quota is used up"),
             Self::Asked => f.write_str("the source asked us to wait"),
             Self::Budget { calls, per } => {
-                write!(f, "the stated limit of {calls} calls in {per:?} is used up")
+                write!(
+                    f,
+                    "the stated limit of {calls} calls in {} is used up",
+                    shown(*per)
+                )
             }
             Self::Refusals { errors, per } => write!(
                 f,
-                "the source blocks clients after {errors} refused requests in {per:?}, and has \
-                 refused nearly as many"
+                "the source blocks clients after {errors} refused requests in {}, and has refused \
+                 nearly as many",
+                shown(*per)
             ),
             Self::Overloaded => f.write_str("the source was overloaded; it is asked more slowly"),
             Self::Failed {

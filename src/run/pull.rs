@@ -5,12 +5,13 @@
 //! counts. So a slow source gets a transaction per page, a fast one several pages per transaction,
 //! and memory is bounded by [`Room`].
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tracing::debug;
+use tracing::{debug, warn};
 
+use super::budgets::{Budget, News};
 use super::item::Item;
 use super::reach::{Reach, Step};
 use super::room::{Room, Share};
@@ -23,7 +24,7 @@ use crate::oauth::{self, AccessToken};
 use crate::record::{CursorValue, FieldPath, Page, Tally};
 use crate::secret::ExposeSecret;
 use crate::template::Template;
-use crate::{bookmark, clock, journal, merge};
+use crate::{bookmark, clock, journal, merge, store};
 
 /// How many fetched pages may wait to be merged.
 const PAGES_AHEAD: usize = 2;
@@ -37,6 +38,8 @@ type Fetched = (Page, Option<Share>);
 /// What a run reads, and the way to it.
 struct Source {
     pages: Pages,
+    /// The calls it allows.
+    budget: Arc<Budget>,
     http: Client,
 }
 
@@ -52,6 +55,8 @@ pub(super) struct Pull<'a> {
     progress: Mutex<Progress>,
     /// The number of the last page that was merged.
     merged: watch::Sender<u64>,
+    /// The calls the source allows; known once the request is written.
+    budget: OnceLock<Arc<Budget>>,
 }
 
 struct Progress {
@@ -99,6 +104,7 @@ impl<'a> Pull<'a> {
                 why: None,
             }),
             merged: watch::Sender::new(0),
+            budget: OnceLock::new(),
         }
     }
 
@@ -165,8 +171,12 @@ impl<'a> Pull<'a> {
     async fn pages(&self, connection: &Connection, start: &Start) -> Result<(), Error> {
         self.progress().given = Arc::new(self.given(start)?);
         let pages = fetch::pages(connection, &self.flow.resource, start);
+        let pages = pages.map_err(|error| Error::of_request(&self.item.account, error))?;
+        let (data, budgets) = (&self.house.data, &self.house.budgets);
+        let budget = budgets.of(data, connection, pages.tenant()).await?;
         let source = Source {
-            pages: pages.map_err(|error| Error::of_request(&self.item.account, error))?,
+            pages,
+            budget: Arc::clone(self.budget.get_or_init(|| budget)),
             http: self.http()?,
         };
         let (ahead, arrived) = mpsc::channel(PAGES_AHEAD);
@@ -337,7 +347,7 @@ impl<'a> Pull<'a> {
         let world = World {
             http: &source.http,
             clock: &*self.house.clock,
-            limits: &self.house.limits[&self.connection.name],
+            limits: &source.budget.limits,
             hosts: &self.house.hosts,
             authorization: authorization.as_ref(),
             told,
@@ -381,6 +391,7 @@ impl<'a> Pull<'a> {
             .map(|cursor| (cursor.field.clone(), cursor.format.clone()));
         let reach = self.progress().reach.take();
         let last = batch.last().map_or(0, |page| page.number);
+        let news = self.budget.get().and_then(|budget| budget.news());
         let written = self.house.data.write(move |tx| -> Result<_, Error> {
             let batch = merge::Batch {
                 pages: &batch,
@@ -397,6 +408,7 @@ impl<'a> Pull<'a> {
                 take(tx, &name, &part, reach.merged(merged.span), run, at)?;
             }
             journal::progress(tx, run, &merged.tally)?;
+            news.map_or(Ok(()), |news| news.keep(tx, at))?;
             Ok((merged.tally, merged.widened, reach))
         });
         let (tally, widened, reach) = written.await?;
@@ -447,6 +459,22 @@ impl<'a> Pull<'a> {
             false => format!("`{}`: {note}", self.item),
         };
         self.house.note(self.flow, self.run, self.told, note).await;
+    }
+
+    /// Writes down what the source still allows, so that the next owner of the state knows it too.
+    pub(super) async fn keep_budget(&self) {
+        let news = self.budget.get().and_then(|budget| budget.news());
+        let Some(news) = news else { return };
+        let at = self.house.clock.now();
+        let kept: Result<(), store::Error> = self
+            .house
+            .data
+            .write(move |tx| News::keep(&news, tx, at))
+            .await;
+        if let Err(error) = kept {
+            warn!(flow = %self.flow.name, run = self.run, %error,
+                "could not write down what the source still allows");
+        }
     }
 
     fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {

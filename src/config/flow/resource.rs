@@ -82,6 +82,9 @@ pub(super) fn read(
     let format = flow.or("format", Format::Json, |item| records::format(&item));
     records::check_format(flow, &format, paging.as_ref());
     let records = flow.or("records", Records::Usual, |item| records::read(&item));
+    let tenant = flow
+        .get("tenant")
+        .and_then(|item| variables.template(&item));
     Some(Resource {
         method,
         query,
@@ -93,6 +96,7 @@ pub(super) fn read(
         reshape: reshape::read(flow),
         cursor,
         caps,
+        tenant,
         paging: paging?,
         url: url?,
         vars,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Allowance, LONGEST_WAIT, Spent};
 use crate::clock;
-use crate::config::{Budget, Reserve};
+use crate::config::{Budget, Reserve, shown};
 use crate::fetch::Reason;
 
 /// Into how many slots a stated budget's window is divided: its calls return a slot at a time.
@@ -99,7 +99,7 @@ impl Meter {
         let counts = |(start, _): &&(Timestamp, u64)| self.leaves(*start) > now;
         let used: u64 = self.slots.iter().filter(counts).map(|(_, used)| used).sum();
         Allowance {
-            window: format!("{} calls in {:?}", self.calls, self.per),
+            window: format!("{} calls in {}", self.calls, shown(self.per)),
             limit: Some(self.calls),
             remaining: self.calls.saturating_sub(used),
             resets_at: self.latest().map(|latest| self.leaves(latest)),

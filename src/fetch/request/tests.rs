@@ -54,6 +54,7 @@ fn resource(url: &str, query: &[(&str, &str)]) -> Resource {
             pages: 10,
             page_bytes: 1_000,
         },
+        tenant: None,
         vars: BTreeMap::from([
             ("division".to_owned(), 123_456.into()),
             ("code".to_owned(), "A&B +é'".into()),
