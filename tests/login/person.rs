@@ -85,6 +85,13 @@ impl Atlas {
             value!({ "nonce": nonce, "name": "Jane", "email": "jane@x.example" }),
         )
     }
+
+    fn as_john(&self, nonce: &str) -> String {
+        self.id_token(
+            "john",
+            value!({ "nonce": nonce, "name": "John", "email": "j@x.example" }),
+        )
+    }
 }
 
 fn new_key() -> SigningKey {
@@ -168,12 +175,7 @@ fn another_person_than_before_is_let_in_only_if_that_is_meant() {
     atlas
         .sign_in(&[], |nonce| atlas.as_jane(nonce))
         .expect_code(0);
-    let john = |nonce: &str| {
-        atlas.id_token(
-            "john",
-            value!({ "nonce": nonce, "name": "John", "email": "j@x.example" }),
-        )
-    };
+    let john = |nonce: &str| atlas.as_john(nonce);
     let ran = atlas.sign_in(&[], john).expect_code(3);
     assert!(
         ran.stderr.ends_with(
@@ -192,6 +194,72 @@ fn another_person_than_before_is_let_in_only_if_that_is_meant() {
     atlas.sign_in(&["--another-person"], john).expect_code(0);
     let shown = house.run(&["connections"]).stdout;
     assert!(shown.contains("John <j@x.example>"), "{shown}");
+}
+
+#[test]
+fn what_another_person_s_login_brought_is_kept_sealed_until_it_is_revoked() {
+    let atlas = Atlas::new();
+    let house = &atlas.authority.house;
+    let verified = |orphans: &str| {
+        let verified = house.run(&["vault", "verify"]).expect_code(0).stdout;
+        assert!(verified.contains(orphans), "{verified}");
+    };
+    atlas
+        .sign_in(&[], |nonce| atlas.as_jane(nonce))
+        .expect_code(0);
+    // Nothing says where tokens are revoked.
+    atlas
+        .sign_in(&[], |nonce| atlas.as_john(nonce))
+        .expect_code(3);
+    verified(" 1 orphan,");
+
+    let made = ["vault", "init", "--key-file", "new.key"];
+    house.run(&made).expect_code(0);
+    let with = |vault: &str| {
+        let settings = format!("{OPENID}\n[vault]\nkey = {{ file = \"new.key\" }}\n{vault}");
+        atlas.authority.configure(&settings);
+    };
+    with("old_keys = [{ file = \"vault.key\" }]");
+    house.run(&["vault", "rewrap"]).expect_code(0);
+    with("");
+    verified(" 1 orphan,");
+
+    atlas.authority.always("/revoke", json(""));
+    let revoking = "revocation_url = \"{url}/revoke\"\n[vault]\nkey = { file = \"new.key\" }\n";
+    atlas.authority.configure(&format!("{OPENID}{revoking}"));
+    house.run(&["--run-now"]).expect_code(0);
+    let revoked = atlas.authority.asked("/revoke");
+    let hints: Vec<_> = revoked
+        .iter()
+        .map(|asked| &asked["token_type_hint"])
+        .collect();
+    assert_eq!(hints, ["refresh_token", "access_token"]);
+    verified(" 0 orphans,");
+    assert_eq!(house.generation("atlas"), Some(1));
+}
+
+#[test]
+fn a_login_is_not_revoked_that_may_belong_to_somebody_who_is_signed_in() {
+    let atlas = Atlas::new();
+    let revoking = format!("{OPENID}revocation_url = \"{{url}}/revoke\"\n");
+    atlas.authority.configure(&revoking);
+    atlas.authority.always("/revoke", json(""));
+    let john = |nonce: &str| atlas.as_john(nonce);
+    atlas.sign_in(&["--account", "john"], john).expect_code(0);
+    atlas
+        .sign_in(&[], |nonce| atlas.as_jane(nonce))
+        .expect_code(0);
+    atlas.sign_in(&[], john).expect_code(3);
+    assert_eq!(atlas.authority.asked("/revoke"), []);
+
+    let mary = |nonce: &str| {
+        atlas.id_token(
+            "mary",
+            value!({ "nonce": nonce, "name": "M", "email": "m@x.example" }),
+        )
+    };
+    atlas.sign_in(&[], mary).expect_code(3);
+    assert_eq!(atlas.authority.asked("/revoke").len(), 2);
 }
 
 #[test]

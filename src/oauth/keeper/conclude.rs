@@ -156,7 +156,11 @@ impl Inner {
     }
 
     /// Returns the other accounts whose configuration is the same in this respect.
-    fn others(&self, entry: &Entry, is_same: fn(&OAuth, &OAuth) -> bool) -> Vec<Arc<Entry>> {
+    pub(super) fn others(
+        &self,
+        entry: &Entry,
+        is_same: fn(&OAuth, &OAuth) -> bool,
+    ) -> Vec<Arc<Entry>> {
         let mut others = self.accounts.all();
         others.retain(|other| {
             let both = entry.oauth().zip(other.oauth());

@@ -156,6 +156,13 @@ impl Entry {
         self.client.oauth()
     }
 
+    /// Returns true unless it is known that `person` is not signed in.
+    pub(super) fn may_be_held_by(&self, person: &Person) -> bool {
+        let live = self.live();
+        let held = live.credential.as_ref();
+        held.is_some_and(|held| held.person.as_ref().is_none_or(|own| own.is_same(person)))
+    }
+
     /// Returns true if nobody is signed in, and nobody expects it: never was, or signed out.
     pub(super) fn is_absent(&self) -> bool {
         let live = self.live();

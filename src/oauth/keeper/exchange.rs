@@ -27,8 +27,9 @@ const STORE_AGAIN_MOST: Duration = Duration::from_secs(60);
 /// What an exchange came to.
 pub(super) enum Landing {
     Committed(Box<Credential>),
-    /// Tokens for another person than before, or for nobody knows whom.
-    Unidentified(IdTokenError),
+    /// Tokens for another person than before, or for nobody knows whom; they are to be revoked, if
+    /// that harms nobody, and the attempt is closed then.
+    Unidentified(IdTokenError, Option<Box<Orphan>>),
     /// No tokens.
     Empty(Ending),
     /// Tokens that could not be stored; the next start finds them in the reserved file.
@@ -83,7 +84,9 @@ impl Inner {
                 match identified {
                     // Whoever has signed in since may be another, and none of this is used.
                     Err(error) if !entry.is_overtaken(attempt) => {
-                        return Landing::Unidentified(error);
+                        let body = &answer.body;
+                        let orphan = self.refuse(entry, attempt, body, &tokens, &error).await;
+                        return Landing::Unidentified(error, orphan.map(Box::new));
                     }
                     Ok(()) | Err(_) => {}
                 }

@@ -77,7 +77,7 @@ impl Inner {
         loop {
             let ending = match self.exchange(entry, &attempt, &question).await {
                 Landing::Empty(ending) => ending,
-                Landing::Unidentified(error) => of_another(&error),
+                Landing::Unidentified(error, _) => of_another(&error),
                 Landing::Committed(_) | Landing::Stranded => return,
                 Landing::Late(orphan) => {
                     if let Some(orphan) = orphan {
@@ -137,7 +137,7 @@ impl Inner {
         match self.exchange(entry, attempt, &question).await {
             Landing::Committed(_) | Landing::Stranded | Landing::Late(_) => true,
             // It says that the session is over, and nothing of the password.
-            Landing::Empty(Ending::Refused(_)) | Landing::Unidentified(_) => false,
+            Landing::Empty(Ending::Refused(_)) | Landing::Unidentified(..) => false,
             Landing::Empty(ending) => {
                 self.conclude(entry, login.client.oauth, attempt, &ending, digest)
                     .await;

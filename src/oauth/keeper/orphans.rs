@@ -1,16 +1,19 @@
-//! Tokens that came too late to be used: somebody had signed in meanwhile. The server is asked to
-//! revoke them, until it has.
+//! Tokens that are not to be used: they came too late, as somebody had signed in meanwhile, or
+//! belong to another person than the one who may sign in. The server is asked to revoke them, until
+//! it has.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::entry::Entry;
 use super::revoke::{CutShort, Desk, PAUSES, Patience};
 use super::{Inner, Keeper, start};
 use crate::clock;
 use crate::config::OAuth;
 use crate::oauth::grant::Tokens;
+use crate::oauth::id_token::{IdTokenError, Person};
 use crate::oauth::revocation::TokenKind;
 use crate::oauth::vault::{self, Attempt, Orphan, Outcome, Vault};
 use crate::oauth::window::ladder;
@@ -35,7 +38,11 @@ pub(super) async fn put_by(
     // An access token ends by itself, and with it some servers revoke the whole consent, the newer
     // login included.
     let is_lasting = tokens.refresh_token.is_some();
-    if is_lasting && let Some(orphan) = vault.orphan(attempt, answer, now).await? {
+    if is_lasting
+        && let Some(orphan) = vault
+            .orphan(attempt, answer, Outcome::Superseded, None, now)
+            .await?
+    {
         tracing::warn!(%connection, attempt = id, "new tokens came after somebody had signed in anew; they are being revoked");
         return Ok(Some(orphan));
     }
@@ -62,6 +69,35 @@ impl Keeper {
 }
 
 impl Inner {
+    /// Seals what a login brought for another person than may sign in, so that it can be revoked, and
+    /// closes the attempt. Returns `None` and does nothing if that person may be signed in on another
+    /// account: with one login some servers revoke every other of the same person.
+    pub(super) async fn refuse(
+        &self,
+        entry: &Entry,
+        attempt: &Attempt,
+        answer: &[u8],
+        tokens: &Tokens,
+        why: &IdTokenError,
+    ) -> Option<Orphan> {
+        let is_strangers = *why == IdTokenError::OtherPerson && attempt.kind.is_login();
+        if !is_strangers || tokens.refresh_token.is_none() {
+            return None;
+        }
+        let stranger = Person::named_in(tokens.id_token.as_ref()?)?;
+        let may_be_in_use = self
+            .others(entry, OAuth::is_same_client)
+            .iter()
+            .any(|other| other.may_be_held_by(&stranger));
+        if may_be_in_use {
+            return None;
+        }
+        let (outcome, detail) = (Outcome::Refused, Some(why.to_string()));
+        let now = self.clock.now();
+        let orphan = self.vault.orphan(attempt, answer, outcome, detail, now);
+        self.cope(attempt, orphan.await).flatten()
+    }
+
     /// Has the server revoke what is in `orphan`, in the background.
     pub(super) fn begin_revoking(self: &Arc<Self>, orphan: Orphan) {
         let inner = Arc::clone(self);
@@ -69,7 +105,7 @@ impl Inner {
             if let Err(error) = inner.give_away(&orphan).await {
                 let error = told(&error);
                 // The next start goes on with it.
-                tracing::error!(connection = %orphan.account, error, "could not give up tokens that came too late");
+                tracing::error!(connection = %orphan.account, error, "could not give up tokens that are not used");
             }
         });
     }
@@ -87,7 +123,7 @@ impl Inner {
             let Some(why) = refused else { break };
             let now = self.clock.now();
             if now >= keep_until {
-                tracing::warn!(%connection, why, "tokens that came too late could not be revoked, and are erased here; they stay valid at the provider until they end or this access is removed there");
+                tracing::warn!(%connection, why, "tokens that are not used could not be revoked, and are erased here; they stay valid at the provider until they end or this access is removed there");
                 break;
             }
             self.vault.keep_orphan(orphan, why, now).await?;
@@ -148,9 +184,9 @@ impl Inner {
         // It ends soon by itself, where the server does not revoke it.
         let token = (TokenKind::AccessToken, &tokens.access_token);
         if let Some(why) = self.revoke(oauth, desk, token, patience).await? {
-            tracing::debug!(connection = %orphan.account, why, "an access token that came too late ends by itself");
+            tracing::debug!(connection = %orphan.account, why, "an access token that is not used ends by itself");
         }
-        tracing::info!(connection = %orphan.account, "the server has revoked tokens that came too late");
+        tracing::info!(connection = %orphan.account, "the server has revoked tokens that are not used");
         Ok(None)
     }
 }

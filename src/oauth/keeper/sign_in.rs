@@ -141,7 +141,7 @@ impl Keeper {
 impl Inner {
     /// Exchanges the code of a login. The credential that was there stays until the new one is in.
     async fn sign_in(
-        &self,
+        self: &Arc<Self>,
         entry: &Arc<Entry>,
         pending: &Pending,
         answer: &Answer,
@@ -158,7 +158,7 @@ impl Inner {
     /// # Errors
     /// If nothing could be asked, or the tokens could not be stored.
     pub(super) async fn redeem(
-        &self,
+        self: &Arc<Self>,
         entry: &Arc<Entry>,
         server: &Server,
         (kind, ask): (Kind, Ask<'_>),
@@ -189,7 +189,11 @@ impl Inner {
             Landing::Stranded | Landing::Late(_) => {
                 return Err(login::Error::Stranded { account }.into());
             }
-            Landing::Unidentified(source) => {
+            Landing::Unidentified(source, Some(orphan)) => {
+                self.begin_revoking(*orphan);
+                return Err(unidentified(entry, source).into());
+            }
+            Landing::Unidentified(source, None) => {
                 let now = self.clock.now();
                 let detail = Some(source.to_string());
                 let refused = Outcome::Refused;

@@ -1,17 +1,17 @@
-//! Answers that came too late: a newer login stood in their credential's place already. They stay
-//! sealed until the server has revoked what is in them.
+//! Answers that are not used: a newer login stood in their credential's place already, or another
+//! person had signed in. They stay sealed until the server has revoked what is in them.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use zeroize::Zeroizing;
 
 use super::data_keys::{self, Holder};
-use super::{Attempt, Error, Keys, Vault, attempts, unreadable};
+use super::{Attempt, Error, Keys, Outcome, Vault, attempts, unreadable};
 use crate::config::Account;
 use crate::seal::{DataKey, Place};
 use crate::store::Tx;
 
-/// An answer that came too late.
+/// An answer that is not used.
 #[derive(Debug, Clone)]
 pub(in crate::oauth) struct Orphan {
     pub id: i64,
@@ -22,9 +22,9 @@ pub(in crate::oauth) struct Orphan {
 }
 
 impl Vault {
-    /// Seals the answer that `attempt` brought too late, closes the attempt and gives its reserve
-    /// back. Does nothing and returns `None` if no newer login stands in its place: to revoke what
-    /// is in it would end the login that is in use.
+    /// Seals the answer of `attempt`, which is not used, closes the attempt with `outcome` and gives
+    /// its reserve back. Does nothing and returns `None` if it belongs to the login that is in use,
+    /// which would end with what is in it.
     ///
     /// # Errors
     /// If it cannot be written; the attempt stays open then.
@@ -32,13 +32,22 @@ impl Vault {
         &self,
         attempt: &Attempt,
         answer: &[u8],
+        outcome: Outcome,
+        detail: Option<String>,
         at: Timestamp,
     ) -> Result<Option<Orphan>, Error> {
         let (keys, orphaned) = (self.keys.clone(), attempt.clone());
         let answer = Zeroizing::new(answer.to_vec());
         let orphan = self
             .store
-            .write(move |tx| keys.put_orphan(tx, &orphaned, &answer, at))
+            .write(move |tx| {
+                let orphan = keys.put_orphan(tx, &orphaned, &answer, at)?;
+                if orphan.is_some() {
+                    attempts::end(tx, orphaned.id, outcome, detail.as_deref(), at)?;
+                    data_keys::drop_unused(tx, &orphaned.account)?;
+                }
+                Ok::<_, Error>(orphan)
+            })
             .await?;
         if orphan.is_some() {
             self.discard(attempt.id).await?;
@@ -148,8 +157,6 @@ impl Keys {
             at.to_string(),
         ])?;
         let id = tx.last_insert_rowid();
-        attempts::end(tx, attempt.id, attempts::Outcome::Superseded, None, at)?;
-        data_keys::drop_unused(tx, account)?;
         Ok(Some(Orphan {
             id,
             account: account.clone(),
