@@ -42,6 +42,7 @@ pub use self::waiting::{Reason, Waiting};
 use crate::clock::{self, Clock};
 use crate::config::{Connection, Each, Facts, Resource};
 use crate::http::{self, Answer, Authorization, Client};
+use crate::jq::{self, Program};
 use crate::record::{CursorValue, Page};
 use crate::secret::Redactor;
 
@@ -84,6 +85,8 @@ pub struct Pages {
     prototype: Prototype,
     shape: Arc<Shape>,
     pager: Pager,
+    /// True on the last page, whatever the pager finds.
+    stop: Option<Program>,
     limits: http::Limits,
     /// How many requests a host is sent at a time.
     concurrency: usize,
@@ -106,7 +109,7 @@ struct Astray {
 /// # Errors
 /// If the request cannot be written from the configuration.
 pub fn pages(connection: &Connection, resource: &Resource, start: &Start) -> Result<Pages, Error> {
-    let mut pager = Pager::new(resource.paging.clone(), resource.caps.pages);
+    let mut pager = Pager::new(resource.paging.style.clone(), resource.caps.pages);
     let first = pager.first();
     let prototype = Prototype::write(connection, resource, start, &first.turn)?;
     Ok(Pages {
@@ -119,6 +122,7 @@ pub fn pages(connection: &Connection, resource: &Resource, start: &Start) -> Res
         concurrency: connection.manners.concurrency,
         prototype,
         pager,
+        stop: resource.paging.stop.clone(),
         number: 0,
         requests: 0,
         is_whole: start.since.is_none(),
@@ -244,10 +248,9 @@ impl Pages {
             found: &found,
         };
         // A page that leads astray is whole all the same: only the call after it fails.
-        self.next = self
-            .pager
-            .next(&answered)
-            .map_err(|problem| Astray { asked, problem });
+        let next = self.pager.next(&answered);
+        let next = unless_stopped(self.stop.as_ref(), &body, next).await;
+        self.next = next.map_err(|problem| Astray { asked, problem });
         self.number += 1;
         let (body, records) = match reshaped {
             Some(reshaped) => reshaped,
@@ -269,6 +272,9 @@ impl Pages {
     ) -> Result<(Bytes, Shaped), Failure> {
         let status = answer.status;
         let message = || answer::complaint(answer, redactor);
+        if self.pager.ends_with(status) {
+            return Ok(self.empty());
+        }
         let verdict = retry::verdict(status, &answer.headers);
         if matches!(verdict, Verdict::Unauthorized | Verdict::Forbidden)
             && let Some(Lacking { scope }) = scope::lacking(answer)
@@ -283,15 +289,7 @@ impl Pages {
         }
         match verdict {
             Verdict::Page => self.parse(answer, asked, redactor).await,
-            Verdict::Empty => {
-                let values = vec![None; self.pager.values().len()];
-                let found = Found {
-                    records: Vec::new(),
-                    values,
-                    nothing: false,
-                };
-                Ok((Bytes::new(), found.into()))
-            }
+            Verdict::Empty => Ok(self.empty()),
             Verdict::Later => Err(Failure::Later(Cause::Status {
                 asked,
                 status,
@@ -304,6 +302,13 @@ impl Pages {
             .into()),
             Verdict::Forbidden => Err(Error::Forbidden {
                 asked,
+                message: message(),
+            }
+            .into()),
+            Verdict::Refused if self.pager.may_be_past_end() => Err(Error::RefusedPage {
+                asked,
+                page: self.number + 1,
+                status,
                 message: message(),
             }
             .into()),
@@ -327,6 +332,16 @@ impl Pages {
                 .into())
             }
         }
+    }
+
+    /// Returns a page without body and records.
+    fn empty(&self) -> (Bytes, Shaped) {
+        let found = Found {
+            records: Vec::new(),
+            values: vec![None; self.pager.values().len()],
+            nothing: false,
+        };
+        (Bytes::new(), found.into())
     }
 
     async fn parse(
@@ -370,6 +385,28 @@ impl Pages {
             return Err(damaged(asked, self.shape.nothing()));
         }
         Ok((body, shaped))
+    }
+}
+
+/// Returns what the pager found, unless `stop` says that `body` is the last page.
+async fn unless_stopped(
+    stop: Option<&Program>,
+    body: &Bytes,
+    next: Result<Option<Ask>, PagingProblem>,
+) -> Result<Option<Ask>, PagingProblem> {
+    let (Some(program), false) = (stop.cloned(), matches!(next, Ok(None)) || body.is_empty())
+    else {
+        return next;
+    };
+    let body = body.clone();
+    let is_last = jq::apart(move |stop| {
+        let text = std::str::from_utf8(&body).unwrap_or_default();
+        program.test(text, &jq::Allowance::new(1, 0, stop))
+    });
+    match is_last.await {
+        Ok(true) => Ok(None),
+        Ok(false) => next,
+        Err(error) => Err(PagingProblem::Stop(error)),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::jq::Program;
 use crate::record::{CursorFormat, CursorValue, FieldPath};
 use crate::template::Template;
 
+pub use self::paging::{End, Paging, PastEnd, SendCursor, Source, Style, Total};
 pub use self::records::{Csv, Format, Header, Records};
 pub(in crate::config) use resource::field_path;
 
@@ -210,77 +211,6 @@ pub struct Caps {
     pub pages: u64,
     /// The most bytes of one body, decompressed.
     pub page_bytes: u64,
-}
-
-/// Where the next page is.
-#[derive(Debug, Clone)]
-pub enum Paging {
-    /// There is only one.
-    None,
-    /// OData: `d.__next` (v2), `odata.nextLink` (v3), `@odata.nextLink` (v4).
-    OData,
-    /// The `Link` header's `rel="next"` (RFC 8288).
-    LinkHeader,
-    /// A URL in the body.
-    NextUrl {
-        /// Where.
-        path: FieldPath,
-    },
-    /// An opaque word in the body, sent back with the next request.
-    Cursor {
-        /// Where it stands.
-        path: FieldPath,
-        /// Where it goes.
-        send: SendCursor,
-        /// A boolean that says whether there is more, if the word's absence does not.
-        more: Option<FieldPath>,
-    },
-    /// Page numbers.
-    Page {
-        /// The query parameter.
-        param: String,
-        /// The number of the first page.
-        first: u64,
-        /// The parameter and number of records per page, if we choose it.
-        size: Option<(String, u64)>,
-        /// Where the source says how much there is.
-        total: Option<Total>,
-    },
-    /// Positions.
-    Offset {
-        /// The query parameter of the position.
-        param: String,
-        /// The position of the first record.
-        first: u64,
-        /// The query parameter of the page size.
-        limit_param: String,
-        /// The page size.
-        limit: u64,
-        /// Where the source says how much there is.
-        total: Option<Total>,
-    },
-}
-
-/// Where a cursor goes.
-#[derive(Debug, Clone)]
-pub enum SendCursor {
-    /// Into a query parameter.
-    Query(String),
-    /// Into a header.
-    Header(String),
-    /// Into a JSON body.
-    Body(FieldPath),
-}
-
-/// Where a source says how much there is.
-#[derive(Debug, Clone)]
-pub enum Total {
-    /// The number of records, in the body.
-    Records(FieldPath),
-    /// The number of pages, in the body.
-    Pages(FieldPath),
-    /// A boolean in the body that is true while there is more.
-    More(FieldPath),
 }
 
 /// How a run reads only what changed since the last.

@@ -264,13 +264,28 @@ pub(super) static CURSOR: Keys = keys(
 pub(super) static COLUMN: Keys = keys("a column", &["field", "type"]);
 /// A parameter that fixes the page size.
 pub(super) static PAGE_SIZE: Keys = keys("`size`", &["param", "value"]);
-/// Paging by a URL in the body.
-pub(super) static NEXT_URL: Keys = keys("paging style \"next_url\"", &["style", "path"]);
+/// Paging by a URL.
+pub(super) static NEXT_URL: Keys = keys(
+    "paging style \"next_url\"",
+    &["style", "path", "from_header", "stop"],
+);
 /// Paging by an opaque word.
 pub(super) static BY_CURSOR: Keys = keys(
     "paging style \"cursor\"",
-    &["style", "path", "query", "header", "body", "more"],
+    &[
+        "style",
+        "path",
+        "from_header",
+        "query",
+        "header",
+        "body",
+        "more",
+        "continue_url",
+        "stop",
+    ],
 );
+/// Paging by an object of parameters.
+pub(super) static BY_CONTINUE: Keys = keys("paging style \"continue\"", &["style", "path", "stop"]);
 /// Paging by page number.
 pub(super) static BY_PAGE: Keys = keys(
     "paging style \"page\"",
@@ -282,6 +297,9 @@ pub(super) static BY_PAGE: Keys = keys(
         "total_records",
         "total_pages",
         "more",
+        "short_page_ends",
+        "past_end",
+        "stop",
     ],
 );
 /// Paging by position.
@@ -293,12 +311,21 @@ pub(super) static BY_OFFSET: Keys = keys(
         "first",
         "limit_param",
         "limit",
+        "overlap",
         "total_records",
         "more",
+        "short_page_ends",
+        "past_end",
+        "stop",
     ],
 );
+/// Paging by a value of the last record.
+pub(super) static BY_KEYSET: Keys = keys(
+    "paging style \"keyset\"",
+    &["style", "field", "query", "header", "body", "more", "stop"],
+);
 /// Paging without settings, written as a table.
-pub(super) static PAGING: Keys = keys("`paging`", &["style"]);
+pub(super) static PAGING: Keys = keys("`paging`", &["style", "stop"]);
 /// A table whose keys are the person's own.
 pub(super) static FREE: Keys = keys("", &[]);
 
@@ -346,6 +373,8 @@ static ALL: &[&Keys] = &[
     &BY_CURSOR,
     &BY_PAGE,
     &BY_OFFSET,
+    &BY_CONTINUE,
+    &BY_KEYSET,
     &PAGING,
 ];
 

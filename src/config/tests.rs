@@ -170,7 +170,7 @@ key = ["ID"]
         "http://127.0.0.1:4000/api/oauth2/token"
     );
     let flow = &config.flows["f"].resource;
-    assert!(matches!(flow.paging, Paging::OData));
+    assert!(matches!(flow.paging.style, Style::OData));
     let cursor = flow.cursor.as_ref().unwrap();
     assert!(cursor.ordered && cursor.lookback == Duration::from_secs(300));
 }

@@ -156,6 +156,18 @@ pub enum Error {
         /// What the source said.
         message: Option<String>,
     },
+    /// The source refuses a page after others, of numbered pages whose end it does not tell.
+    #[error("{asked} answered {status} for page {page}{}", said(message.as_deref()))]
+    RefusedPage {
+        /// What was asked.
+        asked: Asked,
+        /// Which page of the run it would have been, from 1.
+        page: u64,
+        /// The status.
+        status: u16,
+        /// What the source said.
+        message: Option<String>,
+    },
     /// The source wants us to ask elsewhere.
     #[error("{asked} answered {status}{}; redirects are not followed", to(target.as_deref()))]
     Redirected {
@@ -231,6 +243,7 @@ impl Error {
             Self::Request { .. }
             | Self::Forbidden { .. }
             | Self::Refused { .. }
+            | Self::RefusedPage { .. }
             | Self::Redirected { .. }
             | Self::GraphQl { .. }
             | Self::Astray { .. } => Remedy::EditConfig,
@@ -271,6 +284,10 @@ impl Error {
                 ..
             } => Some("check `url`, upper and lower case too"),
             Self::Refused { .. } => Some("check `url`, `query` and the cursor's `filter`"),
+            Self::RefusedPage { .. } => Some(
+                "if that is how the source answers past its last page, say so in `paging`: \
+                 past_end = 404, or whatever status it was",
+            ),
             Self::GraphQl { has_data: true, .. } => Some(
                 "some fields could not be read; if the rest is wanted without them, set \
                  `partial = true` in `body.graphql`",
@@ -304,6 +321,21 @@ impl Error {
                 problem: Paging::TooMany { .. },
                 ..
             } => Some("raise `max_pages` if the source really has that many"),
+            Self::Astray {
+                problem: Paging::Again,
+                ..
+            } => Some(
+                "check the names of the parameters in `paging`; if the source gives its last page \
+                 again past the end, say so there: past_end = \"repeats\"",
+            ),
+            Self::Astray {
+                problem: Paging::NoKey { .. },
+                ..
+            } => Some("check `field` in `paging`"),
+            Self::Astray {
+                problem: Paging::Stop(_),
+                ..
+            } => Some("check `stop` in `paging`; `jq` on the source's answer shows what it does"),
             Self::Astray { .. } => Some("check `paging` against what the source documents"),
             Self::Request { .. }
             | Self::Unavailable { .. }

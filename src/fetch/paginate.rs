@@ -4,6 +4,7 @@
 //! brought it. A source that sends us in circles is an error, never an endless run, and a source
 //! that sends us elsewhere is not obeyed: our credentials would go along.
 
+mod dig;
 mod trail;
 
 use url::{Origin, Url};
@@ -11,8 +12,9 @@ use url::{Origin, Url};
 use self::trail::Trail;
 use super::records::{Found, Scalar};
 use super::{link, odata};
-use crate::config::{Paging, SendCursor, Total};
+use crate::config::{End, PastEnd, SendCursor, Source, Style, Total};
 use crate::http::{Authorization, HeaderMap};
+use crate::jq;
 use crate::record::FieldPath;
 
 /// What is asked next.
@@ -70,7 +72,6 @@ pub(super) struct Answered<'a> {
     /// The headers of the answer.
     pub(super) headers: &'a HeaderMap,
     /// The body as it came.
-    #[expect(dead_code, reason = "who stops by a program looks at it")]
     pub(super) came: &'a [u8],
     /// The body in which the records stand: the one that came, or one made of it.
     pub(super) body: &'a [u8],
@@ -99,15 +100,36 @@ pub enum Problem {
     /// The cursor is not text or a number.
     #[error("has true or false as its cursor, which should be a word or a number")]
     NotACursor,
+    /// What leads on is no object of plain values.
+    #[error("has something at `{path}` that is no object of texts and numbers")]
+    NotParameters {
+        /// The place.
+        path: FieldPath,
+    },
     /// There should be more, but no cursor to ask with.
     #[error("says there is more, but has no cursor to ask with")]
     NoCursor,
+    /// The last record has no value to go on from.
+    #[error("has no text or number at `{field}` of its last record, where the next page begins")]
+    NoKey {
+        /// The field.
+        field: FieldPath,
+    },
     /// The next request would be one that was made before.
     #[error("leads back to a page of this run, and so would never end")]
     Circle,
     /// Another request brought the same page.
     #[error("has the same records as an earlier page of this run; is the paging as configured?")]
     Repeated,
+    /// Another number or position brought the same page.
+    #[error(
+        "has the same records as an earlier page of this run: either the source does not know the \
+         parameters of the paging, or it gives its last page again past the end"
+    )]
+    Again,
+    /// The program that knows the last page could not look at this one.
+    #[error("is nothing `stop` can judge: {0}")]
+    Stop(jq::Error),
     /// There is a page beyond the cap.
     #[error("is number {cap}, the most that `max_pages` allows, and there are more")]
     TooMany {
@@ -119,22 +141,22 @@ pub enum Problem {
 /// Walks the pages of one run.
 #[derive(Debug)]
 pub(super) struct Pager {
-    paging: Paging,
+    style: Style,
     cap: u64,
     trail: Trail,
     pages: u64,
     records: u64,
     /// The length of the longest page so far.
     longest: u64,
-    /// How far we have moved, for positions.
+    /// How many positions have been read.
     moved: u64,
 }
 
 impl Pager {
     /// Starts before the first page.
-    pub(super) fn new(paging: Paging, cap: u64) -> Self {
+    pub(super) fn new(style: Style, cap: u64) -> Self {
         Self {
-            paging,
+            style,
             cap,
             trail: Trail::default(),
             pages: 0,
@@ -146,61 +168,48 @@ impl Pager {
 
     /// Returns the values to look for in every body.
     pub(super) fn values(&self) -> Vec<FieldPath> {
-        match &self.paging {
-            Paging::None | Paging::LinkHeader => Vec::new(),
-            Paging::OData => odata::NEXT_LINKS
+        match &self.style {
+            Style::None | Style::LinkHeader | Style::Continue { .. } => Vec::new(),
+            Style::OData => odata::NEXT_LINKS
                 .iter()
                 .map(|path| FieldPath::of(path.iter().copied()))
                 .collect(),
-            Paging::NextUrl { path } => vec![path.clone()],
-            Paging::Cursor { path, more, .. } => {
-                std::iter::once(path).chain(more).cloned().collect()
-            }
-            Paging::Page { total, .. } | Paging::Offset { total, .. } => {
-                total.iter().map(|total| total.path().clone()).collect()
-            }
+            Style::NextUrl { at } => at.path().cloned().into_iter().collect(),
+            Style::Cursor { at, more, .. } => at.path().into_iter().chain(more).cloned().collect(),
+            Style::Keyset { more, .. } => more.iter().cloned().collect(),
+            Style::Page { end, .. } | Style::Offset { end, .. } => match end {
+                End::Told(total) => vec![total.path().clone()],
+                End::Untold { .. } => Vec::new(),
+            },
         }
     }
 
     /// Returns how to ask for the first page.
     pub(super) fn first(&mut self) -> Ask {
-        let way = match &self.paging {
-            Paging::Page { .. } => self.numbered(),
-            Paging::Offset { .. } => self.positioned(),
-            Paging::None
-            | Paging::OData
-            | Paging::LinkHeader
-            | Paging::NextUrl { .. }
-            | Paging::Cursor { .. } => Way::Query(Vec::new()),
-        };
+        let way = self.numbered();
         self.trail.ask(&way, None);
         self.ask(way, None)
     }
 
-    /// Adds to a request what templates may use.
-    fn ask(&self, way: Way, cursor: Option<Scalar>) -> Ask {
-        let (first_number, offset, limit) = match &self.paging {
-            Paging::Page { first, size, .. } => {
-                let limit = size.as_ref().map(|(_, size)| *size);
-                (*first, self.records, limit)
+    /// Returns true if an answer with `status` says that there are no more pages.
+    pub(super) fn ends_with(&self, status: u16) -> bool {
+        self.pages > 0 && self.past_end() == Some(PastEnd::Status(status))
+    }
+
+    /// Returns true if the page that is asked for may lie past the end, of which the source tells
+    /// nothing.
+    pub(super) fn may_be_past_end(&self) -> bool {
+        let is_untold = matches!(
+            self.style,
+            Style::Page {
+                end: End::Untold { .. },
+                ..
+            } | Style::Offset {
+                end: End::Untold { .. },
+                ..
             }
-            Paging::Offset { first, limit, .. } => {
-                (1, first.saturating_add(self.moved), Some(*limit))
-            }
-            Paging::None
-            | Paging::OData
-            | Paging::LinkHeader
-            | Paging::NextUrl { .. }
-            | Paging::Cursor { .. } => (1, self.records, None),
-        };
-        let turn = Turn {
-            before: self.pages,
-            number: first_number.saturating_add(self.pages),
-            offset,
-            limit,
-            cursor,
-        };
-        Ask { way, turn }
+        );
+        self.pages > 0 && is_untold
     }
 
     /// Takes note of a page and returns how to ask for the next, if there is one.
@@ -213,132 +222,187 @@ impl Pager {
         self.records += count;
         self.trail.ask(&Way::Link(page.url.clone()), None);
         let is_new = self.trail.came(page.body, page.found);
-        let values = &page.found.values;
-        let mut word = None;
-        let next = match &self.paging {
-            Paging::None => None,
-            Paging::OData => self.linked(page, values.iter().flatten().next())?,
-            Paging::NextUrl { .. } => self.linked(page, first(values))?,
-            Paging::LinkHeader => {
-                let target = link::next(page.headers).map(Scalar::Text);
-                self.linked(page, target.as_ref())?
-            }
-            Paging::Cursor { send, more, .. } => {
-                word = cursor(more.is_some(), values)?;
-                word.as_ref().map(|word| carrying(send, word))
-            }
-            Paging::Page { size, total, .. } => self
-                .goes_on(total.as_ref(), first(values), size.is_some(), count)
-                .then(|| self.numbered()),
-            Paging::Offset { total, limit, .. } => {
-                let (goes_on, limit) = (
-                    self.goes_on(total.as_ref(), first(values), true, count),
-                    *limit,
-                );
-                // By what came rather than by what was asked for: a source may give fewer per
-                // page than we want, and a step too wide would lose the rest.
-                self.moved = self
-                    .moved
-                    .saturating_add(if count > 0 { count } else { limit });
-                goes_on.then(|| self.positioned())
-            }
-        };
+        if self.past_end() == Some(PastEnd::Repeats)
+            && self.trail.is_same_again(page.body, page.found)
+        {
+            return Ok(None);
+        }
+        let (next, cursor) = self.way_on(page, count)?;
         self.longest = self.longest.max(count);
         let Some(next) = next else { return Ok(None) };
-        if !self.trail.ask(&next, word.as_ref()) {
+        // Numbers and positions only grow.
+        let is_counted = matches!(self.style, Style::Page { .. } | Style::Offset { .. });
+        if !is_counted && !self.trail.ask(&next, cursor.as_ref()) {
             return Err(Problem::Circle);
         }
-        if !is_new {
-            return Err(Problem::Repeated);
+        match is_new {
+            true => {}
+            false if is_counted => return Err(Problem::Again),
+            false => return Err(Problem::Repeated),
         }
         if self.pages >= self.cap {
             return Err(Problem::TooMany { cap: self.cap });
         }
-        Ok(Some(self.ask(next, word)))
+        Ok(Some(self.ask(next, cursor)))
     }
 
-    fn linked(&self, page: &Answered<'_>, target: Option<&Scalar>) -> Result<Option<Way>, Problem> {
-        let target = match target {
-            None | Some(Scalar::Flag(false)) => return Ok(None),
-            Some(Scalar::Text(target)) if target.is_empty() => return Ok(None),
-            Some(Scalar::Text(target)) => target,
-            Some(Scalar::Number(_) | Scalar::Flag(true)) => return Err(Problem::NotALink),
-        };
-        let mut next = page.url.join(target).map_err(|_| Problem::NotALink)?;
-        let mut origin = next.origin().ascii_serialization();
-        if let Some(authorization) = page.authorization {
-            authorization.strip(&mut next);
-            origin = authorization.redactor().redact(&origin);
-        }
-        if page.url.scheme() == "https" && next.scheme() == "http" {
-            return Err(Problem::Downgrade { origin });
-        }
-        let names_a_user = !next.username().is_empty() || next.password().is_some();
-        if names_a_user || !page.allowed.contains(&next.origin()) {
-            return Err(Problem::Foreign { origin });
-        }
-        Ok(Some(Way::Link(next)))
-    }
-
-    /// Decides whether there is another numbered page after one with `count` records.
-    ///
-    /// What the source says about the total counts. Where it says nothing, an empty page ends the
-    /// reading, and so does one shorter than a page before it if we chose the size. A first page
-    /// that is shorter than we chose proves nothing: the source may not give as many as we want.
-    fn goes_on(
-        &self,
-        total: Option<&Total>,
-        said: Option<&Scalar>,
-        is_size_known: bool,
+    /// Returns how the next request differs, if there is one, and the cursor it carries.
+    fn way_on(
+        &mut self,
+        page: &Answered<'_>,
         count: u64,
-    ) -> bool {
-        let by_length = count > 0 && !(is_size_known && count < self.longest);
-        match total {
-            Some(Total::More(_)) => said.and_then(Scalar::flag).unwrap_or(by_length),
-            Some(Total::Records(_)) => match said.and_then(Scalar::number) {
-                Some(total) => count > 0 && self.records < total,
-                None => by_length,
-            },
-            Some(Total::Pages(_)) => match said.and_then(Scalar::number) {
+    ) -> Result<(Option<Way>, Option<Scalar>), Problem> {
+        let mut values = page.found.values.iter().map(Option::as_ref);
+        let way = match &self.style {
+            Style::None => None,
+            Style::OData => linked(page, values.flatten().next())?,
+            Style::NextUrl { at } => linked(page, at.value(page, &mut values).as_ref())?,
+            Style::LinkHeader => {
+                let target = link::next(page.headers).map(Scalar::Text);
+                linked(page, target.as_ref())?
+            }
+            Style::Cursor { at, send, more, .. } => {
+                let word = at.value(page, &mut values);
+                let more = more.as_ref().and_then(|_| values.next().flatten());
+                let word = cursor(word, more.and_then(Scalar::flag))?;
+                return Ok((
+                    word.as_ref().map(|word| carrying(send.as_ref(), word)),
+                    word,
+                ));
+            }
+            Style::Continue { path } => parameters(page.came, path)?.map(Way::Query),
+            Style::Keyset { field, send, .. } => {
+                let more = values.next().flatten().and_then(Scalar::flag);
+                let word = key(page, field, more)?;
+                return Ok((
+                    word.as_ref().map(|word| carrying(send.as_ref(), word)),
+                    word,
+                ));
+            }
+            Style::Page { end, .. } => self
+                .goes_on(end, values.next().flatten(), count, count)
+                .then(|| self.numbered()),
+            Style::Offset {
+                end,
+                limit,
+                overlap,
+                ..
+            } => {
+                let again = self.moved.min(*overlap);
+                let fresh = count.saturating_sub(again);
+                let goes_on = self.goes_on(end, values.next().flatten(), count, fresh);
+                // By what came rather than by what was asked for: a source may give fewer per
+                // page than we want, and a step too wide would lose the rest.
+                let step = if fresh > 0 { fresh } else { limit - again };
+                self.moved = self.moved.saturating_add(step);
+                goes_on.then(|| self.numbered())
+            }
+        };
+        Ok((way, None))
+    }
+
+    /// Decides whether there is another numbered page after one with `count` records, of which
+    /// `fresh` were not asked for before.
+    ///
+    /// What the source says about the total counts. Where it says nothing, only an empty page
+    /// surely is the last: a source may leave out of a page what we may not see.
+    fn goes_on(&self, end: &End, said: Option<&Scalar>, count: u64, fresh: u64) -> bool {
+        let is_empty = fresh == 0;
+        match end {
+            End::Told(Total::More(_)) => said.and_then(Scalar::flag).unwrap_or(!is_empty),
+            End::Told(Total::Records(_)) => {
+                let total = said.and_then(Scalar::number);
+                let read = match &self.style {
+                    Style::Offset { .. } => self.moved.saturating_add(fresh),
+                    _ => self.records,
+                };
+                !is_empty && total.is_none_or(|total| read < total)
+            }
+            End::Told(Total::Pages(_)) => match said.and_then(Scalar::number) {
                 Some(total) => self.pages < total,
-                None => by_length,
+                None => !is_empty,
             },
-            None => by_length,
+            End::Untold { short_page, .. } => {
+                let is_short = *short_page && count < self.longest;
+                !is_empty && !is_short
+            }
         }
     }
 
-    fn numbered(&self) -> Way {
-        let Paging::Page {
-            param, first, size, ..
-        } = &self.paging
-        else {
-            return Way::Query(Vec::new());
+    fn past_end(&self) -> Option<PastEnd> {
+        match &self.style {
+            Style::Page {
+                end: End::Untold { past_end, .. },
+                ..
+            }
+            | Style::Offset {
+                end: End::Untold { past_end, .. },
+                ..
+            } => *past_end,
+            _ => None,
+        }
+    }
+
+    /// Adds to a request what templates may use.
+    fn ask(&self, way: Way, cursor: Option<Scalar>) -> Ask {
+        let (first, offset, limit) = match &self.style {
+            Style::Page { first, size, .. } => {
+                let limit = size.as_ref().map(|(_, size)| *size);
+                (*first, self.records, limit)
+            }
+            Style::Offset { limit, .. } => (1, self.position(), Some(*limit)),
+            _ => (1, self.records, None),
         };
-        let number = first.saturating_add(self.pages);
-        let mut query = vec![(param.clone(), number.to_string())];
-        query.extend(
-            size.iter()
-                .map(|(param, size)| (param.clone(), size.to_string())),
-        );
+        let turn = Turn {
+            before: self.pages,
+            number: first.saturating_add(self.pages),
+            offset,
+            limit,
+            cursor,
+        };
+        Ask { way, turn }
+    }
+
+    /// Returns the parameters of the next page where pages are numbered, and else none.
+    fn numbered(&self) -> Way {
+        let query = match &self.style {
+            Style::Page {
+                param, first, size, ..
+            } => {
+                let number = first.saturating_add(self.pages);
+                let number = param
+                    .iter()
+                    .map(|param| (param.clone(), number.to_string()));
+                let size = size.iter();
+                let size = size.map(|(param, size)| (param.clone(), size.to_string()));
+                number.chain(size).collect()
+            }
+            Style::Offset {
+                param,
+                limit_param,
+                limit,
+                ..
+            } => {
+                let position = param.iter().map(|param| (param, self.position()));
+                let limit = limit_param.iter().map(|param| (param, *limit));
+                let pairs = position.chain(limit);
+                pairs
+                    .map(|(param, number)| (param.clone(), number.to_string()))
+                    .collect()
+            }
+            _ => Vec::new(),
+        };
         Way::Query(query)
     }
 
-    fn positioned(&self) -> Way {
-        let Paging::Offset {
-            param,
-            first,
-            limit_param,
-            limit,
-            ..
-        } = &self.paging
-        else {
-            return Way::Query(Vec::new());
-        };
-        let position = first.saturating_add(self.moved);
-        Way::Query(vec![
-            (param.clone(), position.to_string()),
-            (limit_param.clone(), limit.to_string()),
-        ])
+    /// Returns where the next page begins.
+    fn position(&self) -> u64 {
+        match &self.style {
+            Style::Offset { first, overlap, .. } => {
+                first.saturating_add(self.moved.saturating_sub(*overlap))
+            }
+            _ => self.records,
+        }
     }
 }
 
@@ -350,39 +414,121 @@ impl Total {
     }
 }
 
+impl Source {
+    fn path(&self) -> Option<&FieldPath> {
+        match self {
+            Self::Body(path) => Some(path),
+            Self::Header(_) => None,
+        }
+    }
+
+    /// Returns what leads on: the next of `values`, or a header.
+    fn value<'f>(
+        &self,
+        page: &Answered<'_>,
+        values: &mut impl Iterator<Item = Option<&'f Scalar>>,
+    ) -> Option<Scalar> {
+        match self {
+            Self::Body(_) => values.next().flatten().cloned(),
+            Self::Header(name) => {
+                let text = page.headers.get(name)?.to_str().ok()?.trim();
+                Some(Scalar::Text(text.to_owned()))
+            }
+        }
+    }
+}
+
+/// Returns the link to the next page, if there is one and it may be followed.
+fn linked(page: &Answered<'_>, target: Option<&Scalar>) -> Result<Option<Way>, Problem> {
+    let target = match target {
+        None | Some(Scalar::Flag(false)) => return Ok(None),
+        Some(Scalar::Text(target)) if target.is_empty() => return Ok(None),
+        Some(Scalar::Text(target)) => target,
+        Some(Scalar::Number(_) | Scalar::Flag(true)) => return Err(Problem::NotALink),
+    };
+    let mut next = page.url.join(target).map_err(|_| Problem::NotALink)?;
+    let mut origin = next.origin().ascii_serialization();
+    if let Some(authorization) = page.authorization {
+        authorization.strip(&mut next);
+        origin = authorization.redactor().redact(&origin);
+    }
+    if page.url.scheme() == "https" && next.scheme() == "http" {
+        return Err(Problem::Downgrade { origin });
+    }
+    let names_a_user = !next.username().is_empty() || next.password().is_some();
+    if names_a_user || !page.allowed.contains(&next.origin()) {
+        return Err(Problem::Foreign { origin });
+    }
+    Ok(Some(Way::Link(next)))
+}
+
 /// Returns the word that leads on, if there is more.
-fn cursor(has_flag: bool, values: &[Option<Scalar>]) -> Result<Option<Scalar>, Problem> {
-    let more = values
-        .get(1)
-        .and_then(Option::as_ref)
-        .and_then(Scalar::flag)
-        .filter(|_| has_flag);
+fn cursor(word: Option<Scalar>, more: Option<bool>) -> Result<Option<Scalar>, Problem> {
     if more == Some(false) {
         return Ok(None);
     }
-    let word = match first(values) {
-        None | Some(Scalar::Flag(false)) => None,
-        Some(Scalar::Text(word)) if word.is_empty() => None,
-        Some(Scalar::Flag(true)) => return Err(Problem::NotACursor),
-        Some(word @ (Scalar::Text(_) | Scalar::Number(_))) => Some(word.clone()),
-    };
-    if word.is_none() && more == Some(true) {
-        return Err(Problem::NoCursor);
+    match word {
+        Some(Scalar::Flag(true)) => Err(Problem::NotACursor),
+        Some(Scalar::Text(word)) if word.is_empty() => last(more),
+        None | Some(Scalar::Flag(false)) => last(more),
+        word @ Some(Scalar::Text(_) | Scalar::Number(_)) => Ok(word),
     }
-    Ok(word)
+}
+
+/// There is nothing to go on with, so there should be no more.
+fn last(more: Option<bool>) -> Result<Option<Scalar>, Problem> {
+    match more {
+        Some(true) => Err(Problem::NoCursor),
+        Some(false) | None => Ok(None),
+    }
+}
+
+/// Returns the value of the last record, after which the next page begins, if there is more.
+fn key(
+    page: &Answered<'_>,
+    field: &FieldPath,
+    more: Option<bool>,
+) -> Result<Option<Scalar>, Problem> {
+    if more == Some(false) {
+        return Ok(None);
+    }
+    let Some(range) = page.found.records.last() else {
+        return last(more);
+    };
+    let record = std::str::from_utf8(&page.body[range.clone()]).unwrap_or_default();
+    let value = dig::dig(record, field.segments()).and_then(dig::scalar);
+    match value {
+        Some(value @ (Scalar::Text(_) | Scalar::Number(_))) => Ok(Some(value)),
+        Some(Scalar::Flag(_)) | None => Err(Problem::NoKey {
+            field: field.clone(),
+        }),
+    }
+}
+
+/// Returns the members of the object at `path`, if there are any.
+fn parameters(body: &[u8], path: &FieldPath) -> Result<Option<Vec<(String, String)>>, Problem> {
+    let body = std::str::from_utf8(body).unwrap_or_default();
+    let Some(raw) = dig::dig(body, path.segments()).filter(|raw| raw.get() != "null") else {
+        return Ok(None);
+    };
+    let wrong = || Problem::NotParameters { path: path.clone() };
+    let members = dig::members(raw.get()).ok_or_else(wrong)?;
+    let pairs: Option<Vec<_>> = members
+        .into_iter()
+        .map(|(name, raw)| Some((name, dig::scalar(raw)?.text())))
+        .collect();
+    let pairs = pairs.ok_or_else(wrong)?;
+    Ok((!pairs.is_empty()).then_some(pairs))
 }
 
 /// Returns the request that carries a cursor where it is wanted.
-fn carrying(send: &SendCursor, word: &Scalar) -> Way {
+fn carrying(send: Option<&SendCursor>, word: &Scalar) -> Way {
     match send {
-        SendCursor::Query(param) => Way::Query(vec![(param.clone(), word.text())]),
-        SendCursor::Header(name) => Way::Header(name.clone(), word.text()),
-        SendCursor::Body(path) => Way::Body(path.clone(), word.clone()),
+        Some(SendCursor::Query(param)) => Way::Query(vec![(param.clone(), word.text())]),
+        Some(SendCursor::Header(name)) => Way::Header(name.clone(), word.text()),
+        Some(SendCursor::Body(path)) => Way::Body(path.clone(), word.clone()),
+        None => Way::Query(Vec::new()),
     }
-}
-
-fn first(values: &[Option<Scalar>]) -> Option<&Scalar> {
-    values.first().and_then(Option::as_ref)
 }
 
 #[cfg(test)]

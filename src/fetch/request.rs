@@ -18,7 +18,7 @@ use self::posted::Posted;
 use super::paginate::{Ask, Turn, Way};
 use super::records::Scalar;
 use super::{Error, Start, odata};
-use crate::config::{self, Auth, Body, Connection, Each, Facts, GraphQl, Payload, Resource};
+use crate::config::{self, Auth, Body, Connection, Each, Facts, GraphQl, Payload, Resource, Style};
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use crate::record::CursorValue;
 use crate::template::{self, Template};
@@ -54,7 +54,7 @@ impl Prototype {
         first: &Turn,
     ) -> Result<Self, Error> {
         let writer = Writer::new(resource, start, first);
-        let text = writer.url(&resource.url)?;
+        let text = writer.url("url", &resource.url)?;
         let url = resolve(connection.base_url.as_ref(), &text)?;
         let allowed = allowed(connection, &url);
         let tenant = resource.tenant.as_ref();
@@ -144,13 +144,14 @@ impl Prototype {
     fn written(&self, turn: &Turn) -> Result<Written, Error> {
         let resource = &self.resource;
         let writer = Writer::new(resource, &self.start, turn);
-        let mut url = resolve(self.base_url.as_ref(), &writer.url(&resource.url)?)?;
-        if !self.allowed.contains(&url.origin()) {
-            let origin = url.origin().ascii_serialization();
-            let message =
-                format!("{origin} is neither the host of `base_url` nor among `allow_hosts`");
-            return Err(wrong("url", message));
+        if let (Some(continue_url), false) = (self.continue_url(), turn.is_first()) {
+            return Ok(Written {
+                url: self.placed(&writer, "paging.continue_url", continue_url)?,
+                headers: writer.headers(&self.headers, resource)?,
+                body: None,
+            });
         }
+        let mut url = self.placed(&writer, "url", &resource.url)?;
         let mut query = writer.query(resource, &mut url)?;
         if turn.is_first() {
             query.extend(writer.pairs("first_page_query", &resource.first_page_query)?);
@@ -161,6 +162,25 @@ impl Prototype {
             headers: writer.headers(&self.headers, resource)?,
             body: writer.body(resource.body.as_ref())?,
         })
+    }
+
+    /// Returns where pages after the first are asked for, if not where the first is.
+    fn continue_url(&self) -> Option<&Template> {
+        match &self.resource.paging.style {
+            Style::Cursor { continue_url, .. } => continue_url.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Fills in a URL, which must lead to where the connection may go.
+    fn placed(&self, writer: &Writer, place: &str, template: &Template) -> Result<Url, Error> {
+        let url = resolve(self.base_url.as_ref(), &writer.url(place, template)?)?;
+        if self.allowed.contains(&url.origin()) {
+            return Ok(url);
+        }
+        let origin = url.origin().ascii_serialization();
+        let message = format!("{origin} is neither the host of `base_url` nor among `allow_hosts`");
+        Err(wrong(place, message))
     }
 }
 
@@ -234,8 +254,8 @@ impl Writer {
         self.unset.iter().any(|variable| template.uses(variable))
     }
 
-    fn url(&self, template: &Template) -> Result<String, Error> {
-        self.checked("url", template, template.render_url(&self.context))
+    fn url(&self, place: &str, template: &Template) -> Result<String, Error> {
+        self.checked(place, template, template.render_url(&self.context))
     }
 
     fn text(&self, place: &str, template: &Template) -> Result<String, Error> {

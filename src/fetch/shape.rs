@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use super::answer::SHOWN;
 use super::records::{Found, MOST_RECORDS, Place, Plan, Problem, at, kind};
-use crate::config::{Csv, Format, Header, Paging, Records, Resource};
+use crate::config::{Csv, Format, Header, Records, Resource, Style};
 use crate::jq::{self, Allowance, Outputs, Program, Stop};
 use crate::record::FieldPath;
 use crate::secret::Redactor;
@@ -182,8 +182,8 @@ impl Shape {
             (Format::JsonLines, _) => Source::Lines,
             (Format::Csv(csv), _) => Source::Csv(csv.clone()),
             (Format::Json, Records::At(path)) => Source::Streamed(plan(Place::At(path.clone()))),
-            (Format::Json, Records::Usual) => Source::Streamed(plan(match resource.paging {
-                Paging::OData => Place::OData,
+            (Format::Json, Records::Usual) => Source::Streamed(plan(match resource.paging.style {
+                Style::OData => Place::OData,
                 _ => Place::Root,
             })),
             (Format::Json, records) => Source::Json(plan(Place::Nowhere), records.clone()),

@@ -1,3 +1,4 @@
+mod paging;
 mod secrets;
 mod server;
 
@@ -11,8 +12,8 @@ use self::server::{Line, Server, ok, say};
 use super::*;
 use crate::clock::SimClock;
 use crate::config::{
-    Auth, Body, Budget, Caps, Cursor, Format, GraphQl, Manners, Method, Name, Paging, Payload,
-    Placement, Records, SendCursor, Total,
+    Auth, Body, Budget, Caps, Cursor, End, Format, GraphQl, Manners, Method, Name, Payload,
+    Placement, Records, SendCursor, Source, Style, Total,
 };
 use crate::remedy::Remedy;
 use crate::secret::Secret;
@@ -40,7 +41,7 @@ fn connection(base: &str) -> Connection {
     }
 }
 
-fn resource(paging: Paging, records: &str) -> Resource {
+fn resource(style: Style, records: &str) -> Resource {
     Resource {
         method: Method::Get,
         url: template("/items?secret=canary"),
@@ -54,7 +55,7 @@ fn resource(paging: Paging, records: &str) -> Resource {
             path => Records::At(path.parse().unwrap()),
         },
         reshape: None,
-        paging,
+        paging: style.into(),
         cursor: None,
         caps: Caps {
             pages: 20,
@@ -65,10 +66,19 @@ fn resource(paging: Paging, records: &str) -> Resource {
     }
 }
 
+fn by_cursor(send: SendCursor) -> Style {
+    Style::Cursor {
+        at: Source::Body("next".parse().unwrap()),
+        send: Some(send),
+        more: None,
+        continue_url: None,
+    }
+}
+
 fn next_url() -> Resource {
     resource(
-        Paging::NextUrl {
-            path: "next".parse().unwrap(),
+        Style::NextUrl {
+            at: Source::Body("next".parse().unwrap()),
         },
         "items",
     )
@@ -155,11 +165,6 @@ fn seconds(from: &str, to: Timestamp) -> SignedDuration {
 
 #[tokio::test]
 async fn every_paging_style_reads_to_the_end() {
-    let cursor = |send| Paging::Cursor {
-        path: "next".parse().unwrap(),
-        send,
-        more: None,
-    };
     let two = [r#"{"id":1}"#, r#"{"id":2}"#];
     let pages = |rest: &str| {
         vec![
@@ -169,7 +174,7 @@ async fn every_paging_style_reads_to_the_end() {
     };
     let cases: Vec<(Resource, Vec<Line>, &str)> = vec![
         (
-            resource(Paging::OData, ""),
+            resource(Style::OData, ""),
             vec![
                 ok(
                     r#"{"d":{"results":[{"id":1}],"__next":"{base}/items?$skiptoken=guid'1',5L&x=%20"}}"#,
@@ -179,7 +184,7 @@ async fn every_paging_style_reads_to_the_end() {
             "GET /items?$skiptoken=guid%271%27,5L&x=%20",
         ),
         (
-            resource(Paging::OData, ""),
+            resource(Style::OData, ""),
             vec![
                 ok(
                     r#"{"@odata.context":"c","value":[{"id":1}],"@odata.nextLink":"items?$skip=1"}"#,
@@ -189,7 +194,7 @@ async fn every_paging_style_reads_to_the_end() {
             "GET /items?$skip=1",
         ),
         (
-            resource(Paging::LinkHeader, ""),
+            resource(Style::LinkHeader, ""),
             vec![
                 say(200, "link: </items?page=2>; rel=\"next\"", r#"[{"id":1}]"#),
                 ok(r#"[{"id":2}]"#),
@@ -202,22 +207,22 @@ async fn every_paging_style_reads_to_the_end() {
             "GET /more?p=2",
         ),
         (
-            resource(cursor(SendCursor::Query("after".into())), "items"),
+            resource(by_cursor(SendCursor::Query("after".into())), "items"),
             pages(r#","next":"a b=""#),
             "GET /items?secret=canary&after=a%20b%3D",
         ),
         (
-            resource(cursor(SendCursor::Header("x-next".into())), "items"),
+            resource(by_cursor(SendCursor::Header("x-next".into())), "items"),
             pages(r#","next":"a b=""#),
             "GET /items?secret=canary",
         ),
         (
             resource(
-                Paging::Page {
-                    param: "page".into(),
+                Style::Page {
+                    param: Some("page".into()),
                     first: 1,
                     size: Some(("per".into(), 1)),
-                    total: Some(Total::Pages("total".parse().unwrap())),
+                    end: End::Told(Total::Pages("total".parse().unwrap())),
                 },
                 "items",
             ),
@@ -229,12 +234,13 @@ async fn every_paging_style_reads_to_the_end() {
         ),
         (
             resource(
-                Paging::Offset {
-                    param: "skip".into(),
+                Style::Offset {
+                    param: Some("skip".into()),
                     first: 0,
-                    limit_param: "top".into(),
+                    limit_param: Some("top".into()),
                     limit: 1,
-                    total: Some(Total::More("more".parse().unwrap())),
+                    overlap: 0,
+                    end: End::Told(Total::More("more".parse().unwrap())),
                 },
                 "items",
             ),
@@ -277,14 +283,7 @@ async fn a_cursor_goes_into_a_posted_body() {
     ])
     .await;
     let send = SendCursor::Body("page.after".parse().unwrap());
-    let mut resource = resource(
-        Paging::Cursor {
-            path: "next".parse().unwrap(),
-            send,
-            more: None,
-        },
-        "items",
-    );
+    let mut resource = resource(by_cursor(send), "items");
     resource.method = Method::Post;
     resource.body = Some(Body::Json(serde_json::json!({"q": "x"})).into());
     Reader::new(&server, &resource).all().await.unwrap();
@@ -296,7 +295,7 @@ async fn a_cursor_goes_into_a_posted_body() {
 #[tokio::test]
 async fn a_graphql_answer_with_errors_is_no_page() {
     let graph_ql = |partial| {
-        let mut resource = resource(Paging::None, "data.things");
+        let mut resource = resource(Style::None, "data.things");
         resource.method = Method::Post;
         resource.body = Some(Payload::GraphQl(GraphQl {
             query: "{ things { id } }".to_owned(),
@@ -344,7 +343,7 @@ async fn a_graphql_answer_with_errors_is_no_page() {
 #[tokio::test]
 async fn a_run_reads_from_its_bookmark() {
     let server = Server::start([ok("[]")]).await;
-    let mut resource = resource(Paging::None, "");
+    let mut resource = resource(Style::None, "");
     resource.url = template("/items");
     resource.query = vec![("$filter".into(), template("Type eq 1"))];
     resource.cursor = Some(Cursor {
@@ -552,7 +551,7 @@ async fn a_damaged_page_is_not_delivered() {
 #[tokio::test]
 async fn nothing_at_all_is_an_empty_page() {
     let server = Server::start([say(204, "link: </b>; rel=next", ""), ok("[]")]).await;
-    let mut reader = Reader::new(&server, &resource(Paging::LinkHeader, ""));
+    let mut reader = Reader::new(&server, &resource(Style::LinkHeader, ""));
     assert_eq!(
         reader.all().await.unwrap(),
         [Vec::<String>::new(), Vec::new()]
@@ -641,7 +640,7 @@ async fn no_run_goes_in_circles_or_beyond_its_caps() {
     assert_eq!(server.lines().len(), 20);
 
     let server = Server::start([ok(format!("[{}]", " ".repeat(10_000)))]).await;
-    let error = Reader::new(&server, &resource(Paging::None, ""))
+    let error = Reader::new(&server, &resource(Style::None, ""))
         .all()
         .await
         .unwrap_err();
@@ -664,7 +663,7 @@ async fn a_source_that_asks_for_time_gets_it() {
         ok("[]"),
     ])
     .await;
-    let mut reader = Reader::new(&server, &resource(Paging::None, ""));
+    let mut reader = Reader::new(&server, &resource(Style::None, ""));
     reader.all().await.unwrap();
     assert_eq!(
         seconds(NOW, reader.clock.now()),

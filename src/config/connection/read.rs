@@ -89,7 +89,7 @@ pub(in crate::config) fn read(name: Name, item: &Item<'_>, places: &Places<'_>) 
     };
     let paging = table
         .get("paging")
-        .and_then(|item| flow::paging::read(&item));
+        .and_then(|item| flow::paging::read(&item, None));
     Some(Written { connection, paging })
 }
 

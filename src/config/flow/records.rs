@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json_path::JsonPath;
 
+use super::Paging;
 use super::resource::field_path;
-use super::{Paging, Total};
 use crate::config::keys;
 use crate::config::program::program;
 use crate::config::reader::{Item, Table};
@@ -303,16 +303,7 @@ pub(super) fn check_format(flow: &Table<'_>, format: &Format, paging: Option<&Pa
             "remove `records`; `transform` takes records apart",
         );
     }
-    let reads_body = match paging {
-        Some(Paging::OData | Paging::NextUrl { .. } | Paging::Cursor { .. }) => true,
-        Some(Paging::Page { total, .. } | Paging::Offset { total, .. }) => {
-            matches!(
-                total,
-                Some(Total::Records(_) | Total::Pages(_) | Total::More(_))
-            )
-        }
-        Some(Paging::None | Paging::LinkHeader) | None => false,
-    };
+    let reads_body = paging.is_some_and(Paging::reads_body);
     if let (Some(item), true) = (
         flow.get("paging").or_else(|| flow.get("format")),
         reads_body,

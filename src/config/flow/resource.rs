@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 
 use super::{
-    Accounts, Caps, Format, Method, Paging, Payload, Records, Resource, SendCursor, body, cursor,
-    paging, records, reshape,
+    Accounts, Caps, Format, Method, Paging, Payload, Records, Resource, body, cursor, paging,
+    records, reshape,
 };
 use crate::config::connection::Written;
 use crate::config::reader::{Item, Table, quoted};
@@ -56,7 +56,9 @@ pub(super) fn read(
             "use `method = \"POST\"`, or remove `body`",
         );
     }
-    let own_paging = flow.get("paging").and_then(|item| paging::read(&item));
+    let own_paging = flow
+        .get("paging")
+        .and_then(|item| paging::read(&item, Some(&variables)));
     let paging = own_paging.or_else(|| default_paging(flow, connection));
     let cursor = flow
         .get("cursor")
@@ -74,7 +76,9 @@ pub(super) fn read(
     cursor::check_bookmark(flow, cursor.as_ref(), sends("bookmark"));
     cursor::check_until(flow, cursor.as_ref(), sends("until"));
     cursor::check_first_url(flow, cursor.as_ref(), url.as_ref());
-    check_posted_cursor(flow, paging.as_ref(), method);
+    if let Some(paging) = &paging {
+        paging::check(flow, paging, method, sends);
+    }
     let caps = Caps {
         pages: flow.or("max_pages", PAGES, |item| item.number(1..=u64::MAX)),
         page_bytes: flow.or("max_page_bytes", PAGE_BYTES, |item| item.size(PAGE_SIZES)),
@@ -170,25 +174,4 @@ pub(super) fn field(item: &Item<'_>) -> Option<FieldPath> {
         return None;
     }
     Some(path)
-}
-
-/// Reports a paging cursor that is to be put where nothing is posted.
-fn check_posted_cursor(flow: &Table<'_>, paging: Option<&Paging>, method: Method) {
-    let posts = method == Method::Post;
-    if let (Some(item), false) = (flow.get("paging"), posts)
-        && matches!(
-            paging,
-            Some(Paging::Cursor {
-                send: SendCursor::Body(_),
-                ..
-            })
-        )
-    {
-        let help = "use `method = \"POST\"`, with or without a `body`, or send it as `query`";
-        flow.contradiction(
-            &item,
-            "the paging cursor goes into a body, and none is posted",
-            help,
-        );
-    }
 }

@@ -7,8 +7,8 @@ fn path(text: &str) -> FieldPath {
     text.parse().unwrap()
 }
 
-fn pager(paging: Paging) -> Pager {
-    Pager::new(paging, 100)
+fn pager(style: Style) -> Pager {
+    Pager::new(style, 100)
 }
 
 /// Where the source may send us.
@@ -41,6 +41,27 @@ fn feed_with(
         found: &found,
     });
     Ok(next?.map(|ask| ask.way))
+}
+
+fn by_cursor(at: &str, send: SendCursor) -> Style {
+    Style::Cursor {
+        at: Source::Body(path(at)),
+        send: Some(send),
+        more: None,
+        continue_url: None,
+    }
+}
+
+/// Positions from `first`, with pages of `limit`.
+fn positions(first: u64, limit: u64, overlap: u64, end: End) -> Style {
+    Style::Offset {
+        param: Some("offset".into()),
+        first,
+        limit_param: Some("limit".into()),
+        limit,
+        overlap,
+        end,
+    }
 }
 
 fn items() -> Place {
@@ -91,7 +112,9 @@ fn links_are_followed_as_given() {
     for (link, followed) in cases {
         let body = page(0, 1, &format!(r#","next":"{link}""#));
         let next = feed(
-            &mut pager(Paging::NextUrl { path: path("next") }),
+            &mut pager(Style::NextUrl {
+                at: Source::Body(path("next")),
+            }),
             items(),
             BASE,
             &body,
@@ -138,7 +161,9 @@ fn a_link_elsewhere_is_not_followed() {
     ];
     for (link, problem) in cases {
         let body = page(0, 1, &format!(r#","next":"{link}""#));
-        let mut pager = pager(Paging::NextUrl { path: path("next") });
+        let mut pager = pager(Style::NextUrl {
+            at: Source::Body(path("next")),
+        });
         assert_eq!(
             feed(&mut pager, items(), BASE, &body),
             Err(problem),
@@ -150,14 +175,18 @@ fn a_link_elsewhere_is_not_followed() {
 #[test]
 fn absent_null_and_empty_links_end_and_an_empty_page_with_a_link_does_not() {
     for rest in ["", r#","next":null"#, r#","next":"""#, r#","next":false"#] {
-        let mut pager = pager(Paging::NextUrl { path: path("next") });
+        let mut pager = pager(Style::NextUrl {
+            at: Source::Body(path("next")),
+        });
         assert_eq!(
             feed(&mut pager, items(), BASE, &page(0, 3, rest)),
             Ok(None),
             "{rest}"
         );
     }
-    let mut pager = pager(Paging::NextUrl { path: path("next") });
+    let mut pager = pager(Style::NextUrl {
+        at: Source::Body(path("next")),
+    });
     for number in 2..6 {
         let body = page(0, 0, &format!(r#","next":"?page={number}""#));
         assert!(feed(&mut pager, items(), BASE, &body).unwrap().is_some());
@@ -174,12 +203,12 @@ fn odata_links_of_all_versions_are_known() {
         format!(r#"{{"value":[{{"ID":1}}],"@nextLink":"{link}"}}"#),
     ];
     for body in bodies {
-        let next = feed(&mut pager(Paging::OData), Place::OData, BASE, &body);
+        let next = feed(&mut pager(Style::OData), Place::OData, BASE, &body);
         assert_eq!(next, Ok(Some(Way::Link(link.parse().unwrap()))), "{body}");
     }
     let last = r#"{"d":[{"ID":1}]}"#;
     assert_eq!(
-        feed(&mut pager(Paging::OData), Place::OData, BASE, last),
+        feed(&mut pager(Style::OData), Place::OData, BASE, last),
         Ok(None)
     );
 }
@@ -189,7 +218,7 @@ fn the_link_header_names_the_next_page() {
     let mut headers = HeaderMap::new();
     headers.insert("link", r#"</v1/items?page=2>; rel="next""#.parse().unwrap());
     let next = feed_with(
-        &mut pager(Paging::LinkHeader),
+        &mut pager(Style::LinkHeader),
         Place::Root,
         BASE,
         "[{}]",
@@ -198,7 +227,7 @@ fn the_link_header_names_the_next_page() {
     let link = "https://api.example.com/v1/items?page=2".parse().unwrap();
     assert_eq!(next, Ok(Some(Way::Link(link))));
     assert_eq!(
-        feed(&mut pager(Paging::LinkHeader), Place::Root, BASE, "[{}]"),
+        feed(&mut pager(Style::LinkHeader), Place::Root, BASE, "[{}]"),
         Ok(None)
     );
 }
@@ -223,11 +252,7 @@ fn a_cursor_goes_where_it_is_wanted() {
         ),
     ];
     for (send, word, ask) in cases {
-        let mut pager = pager(Paging::Cursor {
-            path: path("meta.next"),
-            send,
-            more: None,
-        });
+        let mut pager = pager(by_cursor("meta.next", send));
         assert_eq!(pager.first().way, query([]));
         let body = page(0, 1, &format!(r#","meta":{{"next":{word}}}"#));
         assert_eq!(feed(&mut pager, items(), BASE, &body), Ok(Some(ask)));
@@ -248,10 +273,11 @@ fn a_flag_beside_a_cursor_decides() {
     for (rest, next) in cases {
         let send = SendCursor::Query("c".into());
         let more = Some(path("more"));
-        let mut pager = pager(Paging::Cursor {
-            path: path("next"),
-            send,
+        let mut pager = pager(Style::Cursor {
+            at: Source::Body(path("next")),
+            send: Some(send),
             more,
+            continue_url: None,
         });
         assert_eq!(
             feed(&mut pager, items(), BASE, &page(0, 1, rest)),
@@ -261,70 +287,62 @@ fn a_flag_beside_a_cursor_decides() {
     }
 }
 
-/// The counts of successive pages, what each says beside its records, and how many are asked for.
-type Numbered = (Option<u64>, Option<Total>, Vec<(u64, &'static str)>);
+/// What the last page is known by, and the counts of successive pages with what each says beside
+/// its records.
+type Numbered = (End, Vec<(u64, &'static str)>);
 
 #[test]
 fn numbered_pages_end_when_the_source_has_no_more() {
-    let total = |rest| {
-        Some(match rest {
-            "records" => Total::Records(path("total")),
-            "pages" => Total::Pages(path("total")),
-            _ => Total::More(path("more")),
-        })
+    let records = || End::Told(Total::Records(path("total")));
+    let pages = || End::Told(Total::Pages(path("total")));
+    let more = || End::Told(Total::More(path("more")));
+    let short = End::Untold {
+        short_page: true,
+        past_end: None,
     };
     let cases: Vec<Numbered> = vec![
-        // Nothing is said: an empty page, or one shorter than those before, is the last.
-        (Some(10), None, vec![(10, ""), (10, ""), (3, "")]),
-        (Some(10), None, vec![(10, ""), (10, ""), (0, "")]),
-        (Some(10), None, vec![(0, "")]),
-        // Fewer than chosen on the first page proves nothing: the source may have its own cap.
-        (Some(500), None, vec![(100, ""), (100, ""), (57, "")]),
-        (Some(10), None, vec![(4, ""), (0, "")]),
-        // We did not choose the size: only an empty page ends.
-        (None, None, vec![(10, ""), (3, ""), (5, ""), (0, "")]),
+        // Nothing is said: only an empty page is the last. A short one in the middle is none.
+        (End::EMPTY, vec![(10, ""), (10, ""), (3, ""), (0, "")]),
+        (End::EMPTY, vec![(10, ""), (3, ""), (10, ""), (0, "")]),
+        (End::EMPTY, vec![(0, "")]),
+        // A short page is the last if that is said; but not the first page, since the source may
+        // not give as many as we want.
+        (short.clone(), vec![(10, ""), (10, ""), (3, "")]),
+        (short.clone(), vec![(100, ""), (100, ""), (57, "")]),
+        (short, vec![(4, ""), (0, "")]),
         // A total saves the last question, whatever the lengths.
         (
-            Some(10),
-            total("records"),
+            records(),
             vec![(10, r#","total":13"#), (3, r#","total":13"#)],
         ),
         (
-            Some(10),
-            total("records"),
+            records(),
             vec![(5, r#","total":"8""#), (3, r#","total":"8""#)],
         ),
         (
-            Some(10),
-            total("records"),
+            records(),
             vec![(10, r#","total":50"#), (0, r#","total":50"#)],
         ),
+        (pages(), vec![(10, r#","total":2"#), (2, r#","total":2"#)]),
+        // A flag decides, over empty pages too; where it is missing an empty page does.
         (
-            None,
-            total("pages"),
-            vec![(10, r#","total":2"#), (2, r#","total":2"#)],
-        ),
-        // A flag decides, over empty pages too; where it is missing the lengths do.
-        (
-            Some(10),
-            total("more"),
+            more(),
             vec![
                 (0, r#","more":true"#),
                 (2, r#","more":true"#),
                 (9, r#","more":false"#),
             ],
         ),
-        (Some(10), total("more"), vec![(10, ""), (9, "")]),
-        (Some(10), total("records"), vec![(10, ""), (9, "")]),
+        (more(), vec![(10, ""), (9, ""), (0, "")]),
+        (records(), vec![(10, ""), (9, ""), (0, "")]),
     ];
-    for (size, total, pages) in cases {
-        let label = format!("{size:?} {total:?} {pages:?}");
-        let size = size.map(|size| ("size".to_owned(), size));
-        let mut pager = pager(Paging::Page {
-            param: "page".into(),
+    for (end, pages) in cases {
+        let label = format!("{end:?} {pages:?}");
+        let mut pager = pager(Style::Page {
+            param: Some("page".into()),
             first: 1,
-            size,
-            total,
+            size: Some(("size".to_owned(), 10)),
+            end,
         });
         assert!(matches!(pager.first().way, Way::Query(query) if query[0].1 == "1"));
         let (last, others) = pages.split_last().unwrap();
@@ -347,28 +365,201 @@ fn numbered_pages_end_when_the_source_has_no_more() {
 
 #[test]
 fn positions_move_by_what_came() {
-    let mut pager = pager(Paging::Offset {
-        param: "offset".into(),
-        first: 1,
-        limit_param: "limit".into(),
-        limit: 500,
-        total: None,
-    });
+    let mut pager = pager(positions(1, 500, 0, End::EMPTY));
     assert_eq!(
         pager.first().way,
         query([("offset", "1"), ("limit", "500")])
     );
-    for (at, next) in [(0, "101"), (100, "201")] {
-        let asked = feed(&mut pager, items(), BASE, &page(at, 100, ""));
+    for (at, count, next) in [(0, 100, "101"), (100, 7, "108"), (107, 100, "208")] {
+        let asked = feed(&mut pager, items(), BASE, &page(at, count, ""));
         assert_eq!(asked, Ok(Some(query([("offset", next), ("limit", "500")]))));
     }
-    assert_eq!(feed(&mut pager, items(), BASE, &page(200, 7, "")), Ok(None));
+    assert_eq!(feed(&mut pager, items(), BASE, &page(207, 0, "")), Ok(None));
+}
+
+#[test]
+fn pages_that_overlap_ask_again_for_what_may_have_moved() {
+    // 103 records in pages of 50, each with the last 5 of the one before.
+    let end = || End::Told(Total::Records(path("total")));
+    for (end, rest) in [(End::EMPTY, ""), (end(), r#","total":103"#)] {
+        let is_told = matches!(end, End::Told(_));
+        let mut pager = pager(positions(0, 50, 5, end));
+        assert_eq!(pager.first().turn.offset, 0);
+        let mut position = 0;
+        for next in [45, 90] {
+            let body = page(position, 50, rest);
+            let asked = feed(&mut pager, items(), BASE, &body);
+            let next_text = next.to_string();
+            assert_eq!(
+                asked,
+                Ok(Some(query([("offset", &next_text), ("limit", "50")])))
+            );
+            position = next;
+        }
+        let asked = feed(&mut pager, items(), BASE, &page(90, 13, rest));
+        if is_told {
+            assert_eq!(asked, Ok(None));
+            continue;
+        }
+        // What comes now has come before: that is what an empty page is without an overlap.
+        assert_eq!(asked, Ok(Some(query([("offset", "98"), ("limit", "50")]))));
+        assert_eq!(feed(&mut pager, items(), BASE, &page(98, 5, "")), Ok(None));
+    }
+}
+
+#[test]
+fn a_last_page_that_comes_for_ever_ends_only_where_that_is_said() {
+    let paging = |past_end| Style::Page {
+        param: Some("p".into()),
+        first: 0,
+        size: None,
+        end: End::Untold {
+            short_page: false,
+            past_end,
+        },
+    };
+    let last = page(10, 7, "");
+    for count in [0, 2] {
+        let mut told = pager(paging(Some(PastEnd::Repeats)));
+        let mut untold = pager(paging(None));
+        for number in 0..count {
+            let body = page(1_000 * (number + 1), 7, "");
+            assert!(feed(&mut told, items(), BASE, &body).unwrap().is_some());
+            assert!(feed(&mut untold, items(), BASE, &body).unwrap().is_some());
+        }
+        assert!(feed(&mut told, items(), BASE, &last).unwrap().is_some());
+        assert_eq!(feed(&mut told, items(), BASE, &last), Ok(None));
+        assert!(feed(&mut untold, items(), BASE, &last).unwrap().is_some());
+        assert_eq!(feed(&mut untold, items(), BASE, &last), Err(Problem::Again));
+    }
+    // A page that only begins and ends like the one before is another one.
+    let mut told = pager(paging(Some(PastEnd::Repeats)));
+    let like = last.replace("12", "99");
+    assert!(feed(&mut told, items(), BASE, &last).unwrap().is_some());
+    assert_eq!(feed(&mut told, items(), BASE, &like), Err(Problem::Again));
+}
+
+#[test]
+fn headers_may_say_what_leads_on() {
+    let answer = |name: &'static str, value: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().unwrap());
+        headers
+    };
+    let next = |style: Style, headers: &HeaderMap| {
+        feed_with(&mut pager(style), items(), BASE, &page(0, 1, ""), headers)
+    };
+    let url = || Style::NextUrl {
+        at: Source::Header("X-Next".into()),
+    };
+    let link = "https://api.example.com/v1/more?p=2".parse().unwrap();
+    assert_eq!(
+        next(url(), &answer("x-next", "/v1/more?p=2")),
+        Ok(Some(Way::Link(link)))
+    );
+    assert_eq!(next(url(), &answer("x-next", " ")), Ok(None));
+    assert_eq!(next(url(), &HeaderMap::new()), Ok(None));
+    let foreign = next(url(), &answer("x-next", "https://evil.example/"));
+    assert!(
+        matches!(foreign, Err(Problem::Foreign { .. })),
+        "{foreign:?}"
+    );
+
+    let cursor = || Style::Cursor {
+        at: Source::Header("Sforce-Locator".into()),
+        send: Some(SendCursor::Query("locator".into())),
+        more: None,
+        continue_url: None,
+    };
+    let asked = next(cursor(), &answer("sforce-locator", "MTAw"));
+    assert_eq!(asked, Ok(Some(query([("locator", "MTAw")]))));
+    assert_eq!(next(cursor(), &HeaderMap::new()), Ok(None));
+}
+
+#[test]
+fn an_object_of_parameters_leads_on() {
+    let style = || Style::Continue {
+        path: path("continue"),
+    };
+    let next = |rest: &str| feed(&mut pager(style()), items(), BASE, &page(0, 1, rest));
+    assert_eq!(
+        next(r#","continue":{"apcontinue":"A|b","continue":"-||","n":7}"#),
+        Ok(Some(query([
+            ("apcontinue", "A|b"),
+            ("continue", "-||"),
+            ("n", "7")
+        ])))
+    );
+    for rest in ["", r#","continue":null"#, r#","continue":{}"#] {
+        assert_eq!(next(rest), Ok(None), "{rest}");
+    }
+    let path = path("continue");
+    for rest in [
+        r#","continue":"x""#,
+        r#","continue":{"a":{"b":1}}"#,
+        r#","continue":[1]"#,
+    ] {
+        let path = path.clone();
+        assert_eq!(next(rest), Err(Problem::NotParameters { path }), "{rest}");
+    }
+}
+
+#[test]
+fn the_last_record_leads_on() {
+    let style = |more: Option<&str>| Style::Keyset {
+        field: path("ref.id"),
+        send: Some(SendCursor::Query("after".into())),
+        more: more.map(path),
+    };
+    let body = |ids: &[&str], rest: &str| {
+        let records: Vec<_> = ids
+            .iter()
+            .map(|id| format!(r#"{{"ref":{{"id":{id}}}}}"#))
+            .collect();
+        format!(r#"{{"items":[{}]{rest}}}"#, records.join(","))
+    };
+    let mut untold = pager(style(None));
+    assert_eq!(untold.first().way, query([]));
+    for (ids, after) in [(["1", "2"], "2"), (["\"a\"", "\"a b\""], "a b")] {
+        let asked = feed(&mut untold, items(), BASE, &body(&ids, ""));
+        assert_eq!(asked, Ok(Some(query([("after", after)]))));
+    }
+    assert_eq!(feed(&mut untold, items(), BASE, &body(&[], "")), Ok(None));
+
+    let mut told = pager(style(Some("more")));
+    let last = body(&["5"], r#","more":false"#);
+    assert_eq!(feed(&mut told, items(), BASE, &last), Ok(None));
+    let none = body(&[], r#","more":true"#);
+    assert_eq!(
+        feed(&mut pager(style(Some("more"))), items(), BASE, &none),
+        Err(Problem::NoCursor)
+    );
+    let field = path("ref.id");
+    for record in [r#"{"ref":{}}"#, r#"{"ref":{"id":null}}"#, r#"{"ref":7}"#] {
+        let body = format!(r#"{{"items":[{record}]}}"#);
+        let field = field.clone();
+        assert_eq!(
+            feed(&mut pager(style(None)), items(), BASE, &body),
+            Err(Problem::NoKey { field })
+        );
+    }
+    // The same value again would ask for the same page again.
+    let mut stuck = pager(style(None));
+    assert!(feed(&mut stuck, items(), BASE, &body(&["1", "2"], "")).is_ok());
+    assert_eq!(
+        feed(&mut stuck, items(), BASE, &body(&["3", "2"], "")),
+        Err(Problem::Circle)
+    );
 }
 
 #[test]
 fn circles_are_noticed_and_caps_hold() {
     let link = |number: u64, to: &str| page(number, 1, &format!(r#","next":"{to}""#));
-    let paging = || pager(Paging::NextUrl { path: path("next") });
+    let paging = || {
+        pager(Style::NextUrl {
+            at: Source::Body(path("next")),
+        })
+    };
     let at = |page: &str| format!("https://api.example.com/{page}");
 
     let mut own = paging();
@@ -393,11 +584,7 @@ fn circles_are_noticed_and_caps_hold() {
     );
 
     let send = SendCursor::Query("c".into());
-    let mut cursor = pager(Paging::Cursor {
-        path: path("next"),
-        send,
-        more: None,
-    });
+    let mut cursor = pager(by_cursor("next", send));
     assert!(feed(&mut cursor, items(), BASE, &link(1, "x")).is_ok());
     assert_eq!(
         feed(&mut cursor, items(), BASE, &link(2, "x")),
@@ -432,11 +619,11 @@ fn templates_are_told_where_the_pages_have_got() {
     };
     let counts = |turn: &Turn| (turn.number, turn.offset, turn.limit);
 
-    let mut numbered = pager(Paging::Page {
-        param: "page".into(),
+    let mut numbered = pager(Style::Page {
+        param: None,
         first: 0,
         size: Some(("size".into(), 3)),
-        total: None,
+        end: End::EMPTY,
     });
     assert_eq!(counts(&numbered.first().turn), (0, 0, Some(3)));
     assert_eq!(
@@ -444,24 +631,14 @@ fn templates_are_told_where_the_pages_have_got() {
         (1, 3, Some(3))
     );
 
-    let mut positioned = pager(Paging::Offset {
-        param: "at".into(),
-        first: 1,
-        limit_param: "limit".into(),
-        limit: 5,
-        total: None,
-    });
+    let mut positioned = pager(positions(1, 5, 0, End::EMPTY));
     assert_eq!(counts(&positioned.first().turn), (1, 1, Some(5)));
     assert_eq!(
         counts(&turn(&mut positioned, &page(0, 4, ""))),
         (2, 5, Some(5))
     );
 
-    let mut by_cursor = pager(Paging::Cursor {
-        path: path("next"),
-        send: SendCursor::Query("c".into()),
-        more: None,
-    });
+    let mut by_cursor = pager(by_cursor("next", SendCursor::Query("c".into())));
     let first = by_cursor.first().turn;
     assert_eq!((counts(&first), first.cursor.clone()), ((1, 0, None), None));
     assert!(first.is_first());

@@ -11,6 +11,8 @@ use crate::fetch::records::{Found, Scalar};
 pub(super) struct Trail {
     asked: HashSet<u64>,
     came: HashSet<u64>,
+    /// The whole of the page before.
+    before: Option<u64>,
 }
 
 impl Trail {
@@ -28,6 +30,16 @@ impl Trail {
         let ends =
             [records.first(), records.last()].map(|range| range.map(|range| &body[range.clone()]));
         records.is_empty() || self.came.insert(digest(&(records.len(), ends)))
+    }
+
+    /// Takes note of a page, letter by letter; true if it is the one before once more.
+    pub(super) fn is_same_again(&mut self, body: &[u8], found: &Found) -> bool {
+        let mut hasher = DefaultHasher::new();
+        for range in &found.records {
+            body[range.clone()].hash(&mut hasher);
+        }
+        let all = (!found.records.is_empty()).then(|| hasher.finish());
+        all.is_some() && std::mem::replace(&mut self.before, all) == all
     }
 }
 

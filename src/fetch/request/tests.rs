@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Auth, Caps, Cursor, Each, Format, Manners, Name, Paging, Placement, Records};
+use crate::config::{Auth, Caps, Cursor, Each, Format, Manners, Name, Placement, Records};
 use crate::fetch::records::Scalar;
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -48,7 +48,7 @@ fn resource(url: &str, query: &[(&str, &str)]) -> Resource {
         format: Format::Json,
         records: Records::Usual,
         reshape: None,
-        paging: Paging::None,
+        paging: Style::None.into(),
         cursor: None,
         caps: Caps {
             pages: 10,

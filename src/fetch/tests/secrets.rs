@@ -84,7 +84,7 @@ async fn promise_a_credential_that_the_source_repeats_is_not_told() {
                 let headers = headers.replace("[secret]", spelling).leak();
                 let body = body.replace("[secret]", spelling);
                 let server = Server::start([say(status, headers, &body)]).await;
-                let mut reader = Reader::new(&server, &resource(Paging::None, ""));
+                let mut reader = Reader::new(&server, &resource(Style::None, ""));
                 reader.authorization = Some(authorization.clone());
                 let error = reader.next().await.unwrap_err();
                 let told = format!("{error} {error:?}");

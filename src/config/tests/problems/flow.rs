@@ -399,8 +399,8 @@ fn paging() {
         ),
         (
             paging("{ style = \"cursor\", path = \"n\" }"),
-            "7:10",
-            "has no `query` .. `header` or `body`",
+            "7:1",
+            "nothing tells the source which page .. `query`, `header` or `body` .. page.cursor",
         ),
         (
             paging("{ style = \"cursor\", path = \"n\", query = \"a\", header = \"b\" }"),
@@ -426,6 +426,102 @@ fn paging() {
             paging("{ style = \"offset\", param = \"o\", limit_param = \"l\" }"),
             "7:10",
             "has no `limit`",
+        ),
+        (
+            paging("{ style = \"offset\", limit = 5 }"),
+            "7:1",
+            "nothing tells the source which page .. {{ page.offset }}",
+        ),
+        (
+            paging("{ style = \"offset\", param = \"o\", limit = 5, overlap = 5 }"),
+            "7:64",
+            "`overlap` is out of range .. from 0 to 4",
+        ),
+        (
+            paging("{ style = \"page\" }"),
+            "7:1",
+            "nothing tells the source which page .. {{ page.number }}",
+        ),
+        (
+            paging("{ style = \"page\", param = \"p\", more = \"m\", past_end = 404 }"),
+            "7:53",
+            "told in one place",
+        ),
+        (
+            paging("{ style = \"page\", param = \"p\", total_pages = \"t\", short_page_ends = true }"),
+            "7:60",
+            "told in one place",
+        ),
+        (
+            paging("{ style = \"page\", param = \"p\", past_end = 200 }"),
+            "7:52",
+            "`past_end` is out of range .. 400 to 499",
+        ),
+        (
+            paging("{ style = \"page\", param = \"p\", past_end = \"repeat\" }"),
+            "7:52",
+            "did you mean \"repeats\"?",
+        ),
+        (
+            paging("{ style = \"page\", param = \"p\", past_end = true }"),
+            "7:52",
+            "`past_end` is a boolean .. or a status such as 404",
+        ),
+        (
+            paging("{ style = \"next_url\", path = \"n\", from_header = \"X-N\" }"),
+            "7:44",
+            "stands in one place .. `path` and `from_header`",
+        ),
+        (
+            paging("{ style = \"next_url\", from_header = \"a b\" }"),
+            "7:46",
+            "`from_header` is no header name",
+        ),
+        (
+            paging("{ style = \"continue\" }"),
+            "7:10",
+            "has no `path` .. the object",
+        ),
+        (
+            paging("{ style = \"keyset\", query = \"after\" }"),
+            "7:10",
+            "has no `field`",
+        ),
+        (
+            paging("{ style = \"keyset\", field = \"id\" }"),
+            "7:1",
+            "nothing tells the source which page",
+        ),
+        (
+            paging("{ style = \"odata\", stop = \".a ==\" }"),
+            "7:42",
+            "`stop` is no valid jq program",
+        ),
+        (
+            paging("{ style = \"cursor\", path = \"n\", query = \"a\", continue_url = \"/{{ nix }}\" }"),
+            "7:75",
+            "uses `nix`, which nothing sets",
+        ),
+        (
+            format!("{CONNECTION}{FLOW}headers = {{ x = \"{{{{ page.cursor }}}}\" }}\n"),
+            "7:1",
+            "`page.cursor` is never set by this paging",
+        ),
+        (
+            format!("{CONNECTION}{FLOW}headers = {{ x = \"{{{{ page.limit }}}}\" }}\n"),
+            "7:1",
+            "`page.limit` is never set by this paging .. `size` or `limit`",
+        ),
+        (
+            format!(
+                "{}{FLOW}",
+                CONNECTION.replace(
+                    "[connection.c]\n",
+                    "[connection.c]\npaging = { style = \"cursor\", path = \"n\", query = \"q\", continue_url = \"/x\" }\n"
+                )
+            ),
+            "2:70",
+            "`continue_url` belongs to one flow",
         ),
     ]);
 }
