@@ -226,12 +226,13 @@ impl Client {
         }
     }
 
-    /// Sends a request to an API and returns whatever it answers, redirects and errors included.
+    /// Sends a request to an API and returns whatever it answers, redirects and errors included. The
+    /// answer may come compressed, by gzip, brotli or zstd.
     ///
     /// # Errors
     /// If there is no whole answer within the limits.
     pub async fn send(&self, request: Request, limits: Limits) -> Result<Answer, Error> {
-        let builder = || builder().gzip(true).pool_idle_timeout(IDLE_TIMEOUT);
+        let builder = || builder().pool_idle_timeout(IDLE_TIMEOUT);
         let client = self.apis.to(&request.url, builder).await?;
         exchange(client, request, limits).await
     }
@@ -250,7 +251,10 @@ impl Client {
     ) -> Result<Answer, Error> {
         // A pooled connection that the server closes meanwhile would leave us not knowing whether
         // it saw a refresh token; a fresh one for each exchange has no such moment.
-        let builder = || builder().gzip(false).http1_only().pool_max_idle_per_host(0);
+        let builder = || {
+            let plain = builder().gzip(false).brotli(false).zstd(false);
+            plain.http1_only().pool_max_idle_per_host(0)
+        };
         let Some(Identity(identity)) = identity else {
             let client = self.token_endpoints.to(&request.url, builder).await?;
             return exchange(client, request, limits).await;

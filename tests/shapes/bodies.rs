@@ -1,6 +1,7 @@
 //! Bodies that are not one JSON value.
 
 use super::{House, gzip};
+use crate::support::Scripted;
 
 #[track_caller]
 fn table(keys: &str, media: &'static str, body: impl Into<Vec<u8>>) -> Vec<String> {
@@ -97,5 +98,42 @@ fn a_page_of_no_records_is_a_page_in_every_format() {
     for (keys, body) in cases {
         let ran = House::new(keys, "text/plain", body).run().expect_code(0);
         assert!(ran.stdout.contains("0 inserted"), "{keys}: {ran:#?}");
+    }
+}
+
+#[test]
+fn an_answer_is_unpacked_by_each_encoding_we_ask_for() {
+    const BODY: &[u8] = br#"[{"id":1,"name":"Ann"}]"#;
+    let length = u32::try_from(BODY.len()).unwrap();
+    // RFC 8878: a frame of one raw block.
+    let block = (length << 3) | 1;
+    let zstd = [
+        &[0x28, 0xb5, 0x2f, 0xfd, 0x20, u8::try_from(length).unwrap()],
+        &block.to_le_bytes()[..3],
+        BODY,
+    ];
+    // RFC 7932: an uncompressed block, and an empty last one.
+    let block = ((length - 1) << 4) | (1 << 20);
+    let brotli = [&block.to_le_bytes()[..3], BODY, &[3]];
+    for (encoding, packed) in [
+        ("gzip", gzip(BODY)),
+        ("zstd", zstd.concat()),
+        ("br", brotli.concat()),
+    ] {
+        let server = Scripted::start(move |asked| {
+            let wanted = asked.header("accept-encoding").unwrap();
+            assert!(wanted.contains(encoding), "{wanted}");
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ncontent-length: {}\r\n\
+                 connection: close\r\n\r\n",
+                packed.len()
+            );
+            [head.as_bytes(), &packed].concat()
+        });
+        assert_eq!(
+            House::at(server, "").table(),
+            ["id name", "1 Ann"],
+            "{encoding}"
+        );
     }
 }
