@@ -42,9 +42,9 @@ pub use connection::{
 pub use environment::Environment;
 pub use facts::{FactName, Facts};
 pub use flow::{
-    Accounts, Body, Caps, Column, Columns, Csv, Cursor, Each, End, Flow, Format, Given, GraphQl,
-    Header, Kind, Level, Method, Paging, PastEnd, Payload, Records, Resource, SendCursor, Source,
-    Style, Table, Total, With,
+    Accounts, Body, Caps, Column, Columns, Csv, Cursor, DeleteMode, Deletes, Each, End, Flow,
+    Format, Given, GraphQl, Header, Kind, Level, Method, MostSwept, Paging, PastEnd, Payload,
+    Records, Resource, SendCursor, Source, Style, Sweep, Table, Told, Tombstones, Total, With,
 };
 pub use key::{
     KeyError, KeySource, LONGEST_SECRET, MOST_READ, SecretError, SecretSource, read_key,

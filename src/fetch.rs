@@ -43,7 +43,7 @@ use crate::clock::{self, Clock};
 use crate::config::{Connection, Each, Facts, Resource};
 use crate::http::{self, Answer, Authorization, Client};
 use crate::jq::{self, Program};
-use crate::record::{CursorValue, Page};
+use crate::record::{CursorValue, Gone, Page};
 use crate::secret::Redactor;
 
 /// Where a run starts reading.
@@ -182,6 +182,12 @@ impl Pages {
         self.prototype.tenant()
     }
 
+    /// Returns true if every page has come, and, where the source counts its records, all of them.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        matches!(self.next, Ok(None)) && self.pager.has_all()
+    }
+
     /// Returns how many requests were sent so far, repeats included.
     #[must_use]
     pub fn requests(&self) -> u64 {
@@ -252,6 +258,10 @@ impl Pages {
         let next = unless_stopped(self.stop.as_ref(), &body, next).await;
         self.next = next.map_err(|problem| Astray { asked, problem });
         self.number += 1;
+        let gone = Gone {
+            body: body.clone(),
+            entries: found.gone,
+        };
         let (body, records) = match reshaped {
             Some(reshaped) => reshaped,
             None => (source.clone(), found.records),
@@ -260,6 +270,7 @@ impl Pages {
             number: self.number,
             body,
             records,
+            gone,
         })
     }
 
@@ -338,6 +349,7 @@ impl Pages {
     fn empty(&self) -> (Bytes, Shaped) {
         let found = Found {
             records: Vec::new(),
+            gone: Vec::new(),
             values: vec![None; self.pager.values().len()],
             nothing: false,
         };

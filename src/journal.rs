@@ -177,7 +177,8 @@ pub fn progress(tx: &Tx<'_>, run: i64, more: &Tally) -> Result<(), Error> {
     tx.prepare_cached(
         "UPDATE _tidegate_runs SET pages = pages + ?2, records = records + ?3, \
            inserted = inserted + ?4, updated = updated + ?5, unchanged = unchanged + ?6, \
-           deleted = deleted + ?7, bytes = bytes + ?8, requests = requests + ?9 \
+           deleted = deleted + ?7, restored = restored + ?8, bytes = bytes + ?9, \
+           requests = requests + ?10 \
          WHERE run = ?1",
     )?
     .execute(params![
@@ -188,6 +189,7 @@ pub fn progress(tx: &Tx<'_>, run: i64, more: &Tally) -> Result<(), Error> {
         count(more.updated),
         count(more.unchanged),
         count(more.deleted),
+        count(more.restored),
         count(more.bytes),
         count(more.requests),
     ])?;

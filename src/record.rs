@@ -23,21 +23,45 @@ pub struct Page {
     pub body: Bytes,
     /// Where each record, a JSON object, stands in the body.
     pub records: Vec<Range<usize>>,
+    /// What the source lists as gone, beside the records.
+    pub gone: Gone,
+}
+
+/// The entries of a list of what is gone, JSON each: keys, or objects with a key in them.
+#[derive(Debug, Clone, Default)]
+pub struct Gone {
+    /// The body as the source sent it.
+    pub body: Bytes,
+    /// Where each entry stands in it.
+    pub entries: Vec<Range<usize>>,
+}
+
+impl Gone {
+    /// Returns the entries as JSON text, in their order.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        texts(&self.body, &self.entries)
+    }
+}
+
+/// Returns parts of a body as text. Whoever noted where they stand found them as JSON text, which is
+/// UTF-8.
+fn texts<'a>(body: &'a Bytes, ranges: &'a [Range<usize>]) -> impl Iterator<Item = &'a str> {
+    ranges
+        .iter()
+        .map(|range| std::str::from_utf8(&body[range.clone()]).unwrap_or_default())
 }
 
 impl Page {
     /// Returns how many bytes of memory the page takes up.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.body.len() + size_of_val(self.records.as_slice())
+        let noted = self.records.len() + self.gone.entries.len();
+        self.body.len() + noted * size_of::<Range<usize>>()
     }
 
     /// Returns the records as JSON text, in the order of the page.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.records.iter().map(|range| {
-            // Whoever made the page found the records as JSON text, which is UTF-8.
-            std::str::from_utf8(&self.body[range.clone()]).unwrap_or_default()
-        })
+        texts(&self.body, &self.records)
     }
 }
 
@@ -149,6 +173,9 @@ pub struct Tally {
     pub unchanged: u64,
     /// Rows removed or marked removed.
     pub deleted: u64,
+    /// Rows that had been marked removed and came back.
+    #[serde(default)]
+    pub restored: u64,
     /// Bytes of bodies, decompressed.
     pub bytes: u64,
     /// Requests sent, repeats included.
@@ -163,6 +190,7 @@ impl AddAssign for Tally {
         self.updated += more.updated;
         self.unchanged += more.unchanged;
         self.deleted += more.deleted;
+        self.restored += more.restored;
         self.bytes += more.bytes;
         self.requests += more.requests;
     }

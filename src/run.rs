@@ -13,6 +13,7 @@ mod pull;
 mod reach;
 mod room;
 mod stretch;
+mod sweep;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -35,6 +36,8 @@ use crate::record::Tally;
 use crate::remedy::Remedy;
 use crate::store::Store;
 use crate::{bookmark, merge};
+use pull::SoFar;
+use sweep::Broom;
 
 use self::budgets::Budgets;
 pub use error::Error;
@@ -339,15 +342,23 @@ impl Inner {
         }
         let mut failed = Vec::new();
         let mut ended: Option<&Account> = None;
+        let mut brooms = Vec::new();
         for item in &items {
+            let mut broom = Broom::of(&mut brooms, flow, &item.account);
             if ended == Some(&item.account) {
+                broom.into_iter().for_each(Broom::spoil);
                 continue;
             }
-            let pull = pull::Pull::new(self, flow, item, run, told, began, tally);
+            let seen = broom.as_mut().map(|broom| broom.lend());
+            let so_far = SoFar { tally, seen };
+            let pull = pull::Pull::new(self, flow, item, run, told, began, so_far);
             let result = AssertUnwindSafe(pull.whole()).catch_unwind().await;
             let result = result.unwrap_or_else(|panic| Err(Error::panicked(&*panic)));
             pull.keep_budget().await;
             tally = pull.tally();
+            if let Some(broom) = broom {
+                broom.take(pull.watched());
+            }
             match result {
                 Ok(()) => {}
                 Err(error) if error.ends_all() => return (Err(error), tally),
@@ -362,7 +373,15 @@ impl Inner {
             true => "accounts",
             false => "items",
         };
-        (Error::of_parts(failed, items.len(), what), tally)
+        let mut result = Error::of_parts(failed, items.len(), what);
+        for broom in brooms {
+            match self.sweep(flow, run, broom).await {
+                Ok(deleted) => tally += deleted,
+                // What could not be read is told first: that may well be why rows are missing.
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        (result, tally)
     }
 
     /// Tells something worth knowing that is no failure: to listeners, the log and the journal.
@@ -460,12 +479,23 @@ fn log(ended: &Ended) {
         inserted,
         updated,
         unchanged,
+        deleted,
+        restored,
         ..
     } = tally;
     match &ended.error {
         None => info!(
             flow,
-            run, pages, records, inserted, updated, unchanged, elapsed_ms, "run succeeded"
+            run,
+            pages,
+            records,
+            inserted,
+            updated,
+            unchanged,
+            deleted,
+            restored,
+            elapsed_ms,
+            "run succeeded"
         ),
         Some(error) if ended.remedy == Some(Remedy::Wait) => {
             warn!(

@@ -44,12 +44,13 @@ const NEIGHBOURS: [(&str, &str, &str); 2] = [
 ];
 
 /// Tables and the module whose files alone name them in SQL.
-const OWNERS: [(&str, &str); 15] = [
+const OWNERS: [(&str, &str); 16] = [
     ("_tidegate_bookmarks", "bookmark"),
     ("_tidegate_runs", "journal"),
     ("_tidegate_flows", "journal"),
     ("_tidegate_columns", "merge"),
     ("_tidegate_limits", "quota"),
+    ("_tidegate_absences", "merge"),
     (" credentials", "oauth"),
     (" refreshes", "oauth"),
     (" data_keys", "oauth"),

@@ -25,6 +25,7 @@ CREATE TABLE _tidegate_runs (
     updated     INTEGER NOT NULL DEFAULT 0,
     unchanged   INTEGER NOT NULL DEFAULT 0,
     deleted     INTEGER NOT NULL DEFAULT 0,
+    restored    INTEGER NOT NULL DEFAULT 0,
     bytes       INTEGER NOT NULL DEFAULT 0,
     requests    INTEGER NOT NULL DEFAULT 0,
     bookmark    TEXT,                     -- where the run started reading
@@ -42,6 +43,17 @@ CREATE TABLE _tidegate_flows (
     first_seen_at TEXT NOT NULL,
     last_slot_at  TEXT                    -- the latest slot that was started, skipped or caught up
 ) STRICT;
+
+-- Rows that the last whole read did not bring: gone if the next does not either.
+CREATE TABLE _tidegate_absences (
+    "table"    TEXT NOT NULL COLLATE NOCASE,
+    account    TEXT NOT NULL,             -- whose row it is, where the table tells
+    key        TEXT NOT NULL,             -- the values of the primary key, a JSON array
+    item       TEXT NOT NULL,             -- the values of the columns of `with`, likewise
+    run        INTEGER NOT NULL,          -- which read that was
+    noticed_at TEXT NOT NULL,
+    PRIMARY KEY ("table", account, key)
+) STRICT, WITHOUT ROWID;
 
 -- What each column of a flow's table holds. Names are compared as SQLite compares them.
 CREATE TABLE _tidegate_columns (

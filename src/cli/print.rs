@@ -79,15 +79,19 @@ pub(super) fn counts(tally: &Tally) -> String {
         updated,
         unchanged,
         deleted,
+        restored,
         ..
     } = tally;
-    let deleted = match deleted {
+    // Most flows never see either.
+    let rarely = |count: u64, what: &str| match count {
         0 => String::new(),
-        deleted => format!(", {deleted} deleted"),
+        count => format!(", {count} {what}"),
     };
     format!(
-        "{}: {inserted} inserted, {updated} updated, {unchanged} unchanged{deleted}",
-        many(*records, "record")
+        "{}: {inserted} inserted, {updated} updated, {unchanged} unchanged{}{}",
+        many(*records, "record"),
+        rarely(*deleted, "deleted"),
+        rarely(*restored, "restored")
     )
 }
 

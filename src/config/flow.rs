@@ -2,6 +2,7 @@
 
 mod body;
 mod cursor;
+mod deletes;
 mod fan_out;
 pub(in crate::config) mod paging;
 pub(in crate::config) mod read;
@@ -16,14 +17,15 @@ use std::time::Duration;
 
 use jiff::Span;
 
-use super::{Name, Schedule};
+use super::{Account, Name, Schedule};
 use crate::jq::Program;
 use crate::record::{CursorFormat, CursorValue, FieldPath};
 use crate::template::Template;
 
+pub use self::deletes::{DeleteMode, Deletes, MostSwept, Sweep, Told, Tombstones};
 pub use self::paging::{End, Paging, PastEnd, SendCursor, Source, Style, Total};
 pub use self::records::{Csv, Format, Header, Records};
-pub(in crate::config) use resource::field_path;
+pub(in crate::config) use resource::{field, field_path};
 
 /// What is scheduled.
 #[derive(Debug, Clone)]
@@ -44,6 +46,17 @@ pub struct Flow {
     pub resource: Resource,
     /// Where the records go.
     pub table: Table,
+}
+
+impl Flow {
+    /// Returns an account as rows and templates name it, where the flow is about accounts; one without
+    /// a name is called `""`.
+    #[must_use]
+    pub fn named(&self, account: &Account) -> Option<String> {
+        let name = account.name.as_ref();
+        let has_accounts = self.accounts != Accounts::Nameless;
+        has_accounts.then(|| name.map(Name::to_string).unwrap_or_default())
+    }
 }
 
 /// Which accounts of its connection a flow reads, one after the other.
@@ -115,6 +128,10 @@ pub struct Resource {
     pub paging: Paging,
     /// How a run reads only what changed.
     pub cursor: Option<Cursor>,
+    /// How the source tells that a row is gone.
+    pub tombstones: Option<Tombstones>,
+    /// True if what is asked for depends on when it is asked.
+    pub asks_by_now: bool,
     /// The bounds of one run.
     pub caps: Caps,
     /// Which of the source's tenants the calls are counted for; one for all if not said.
@@ -260,6 +277,10 @@ pub struct Table {
     pub with: Vec<With>,
     /// True if a row belongs to one account of the connection, which its key then names too.
     pub by_account: bool,
+    /// What becomes of rows that are gone at the source.
+    pub deletes: Deletes,
+    /// True if its flow learns as a rule which rows are gone.
+    pub may_lose_rows: bool,
 }
 
 /// Which fields become columns.

@@ -230,6 +230,8 @@ pub(super) static FLOW: Keys = keys(
         "table",
         "key",
         "columns",
+        "deletes",
+        "tombstones",
     ],
 );
 /// What a flow is repeated for.
@@ -259,6 +261,13 @@ pub(super) static CURSOR: Keys = keys(
         "format",
         "window",
     ],
+);
+/// What becomes of rows that are gone.
+pub(super) static DELETES: Keys = keys("`deletes`", &["mode", "sweep", "max", "purge_after"]);
+/// How a source tells that a row is gone.
+pub(super) static TOMBSTONES: Keys = keys(
+    "`tombstones`",
+    &["field", "equals", "list", "key", "newer_by"],
 );
 /// A column with more than a name.
 pub(super) static COLUMN: Keys = keys("a column", &["field", "type"]);
@@ -367,6 +376,8 @@ static ALL: &[&Keys] = &[
     &CSV,
     &EXPAND,
     &CURSOR,
+    &DELETES,
+    &TOMBSTONES,
     &COLUMN,
     &PAGE_SIZE,
     &NEXT_URL,

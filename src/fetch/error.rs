@@ -257,6 +257,7 @@ impl Error {
                 | records::Problem::TooMany
                 | records::Problem::NoEnvelope
                 | records::Problem::Shape(_)
+                | records::Problem::NotGone(_)
                 | records::Problem::NotScalar => Remedy::EditConfig,
             },
         }
@@ -313,6 +314,10 @@ impl Error {
                 problem: Body::NotAnObject { .. } | Body::NotScalar,
                 ..
             } => Some("check the paths in `records` and `paging`"),
+            Self::Damaged {
+                problem: Body::NotGone(_),
+                ..
+            } => Some("check `list` in `tombstones`"),
             Self::Astray {
                 problem: Paging::Foreign { .. },
                 ..

@@ -150,6 +150,8 @@ pub(super) struct Pager {
     longest: u64,
     /// How many positions have been read.
     moved: u64,
+    /// How many records there are, if the latest page said so.
+    told: Option<u64>,
 }
 
 impl Pager {
@@ -163,6 +165,7 @@ impl Pager {
             records: 0,
             longest: 0,
             moved: 0,
+            told: None,
         }
     }
 
@@ -222,6 +225,7 @@ impl Pager {
         self.records += count;
         self.trail.ask(&Way::Link(page.url.clone()), None);
         let is_new = self.trail.came(page.body, page.found);
+        self.told = self.count(&page.found.values);
         if self.past_end() == Some(PastEnd::Repeats)
             && self.trail.is_same_again(page.body, page.found)
         {
@@ -244,6 +248,27 @@ impl Pager {
             return Err(Problem::TooMany { cap: self.cap });
         }
         Ok(Some(self.ask(next, cursor)))
+    }
+
+    /// Returns false if the source counts its records and another number has come: they moved from
+    /// page to page meanwhile.
+    pub(super) fn has_all(&self) -> bool {
+        let overlaps = matches!(self.style, Style::Offset { overlap, .. } if overlap > 0);
+        self.told.is_none_or(|told| match overlaps {
+            true => told <= self.records,
+            false => told == self.records,
+        })
+    }
+
+    /// Returns how many records a page says there are.
+    fn count(&self, values: &[Option<Scalar>]) -> Option<u64> {
+        match &self.style {
+            Style::Page { end, .. } | Style::Offset { end, .. } => match end {
+                End::Told(Total::Records(_)) => values.first()?.as_ref()?.number(),
+                End::Told(_) | End::Untold { .. } => None,
+            },
+            _ => None,
+        }
     }
 
     /// Returns how the next request differs, if there is one, and the cursor it carries.

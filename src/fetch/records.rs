@@ -48,6 +48,8 @@ pub(super) struct Plan {
 pub(super) struct Found {
     /// Where each record stands.
     pub(super) records: Vec<Range<usize>>,
+    /// Where each entry of the list of what is gone stands.
+    pub(super) gone: Vec<Range<usize>>,
     /// The values asked for, in the order asked; absent and null are the same.
     pub(super) values: Vec<Option<Scalar>>,
     /// True if nothing at all stood where records should, not even null or an empty array.
@@ -140,6 +142,9 @@ pub enum Problem {
     /// The body is not read as it stands, and cannot be.
     #[error(transparent)]
     Shape(#[from] ShapeProblem),
+    /// What should be the list of what is gone is none.
+    #[error("has {0} where the list of what is gone should be")]
+    NotGone(&'static str),
     /// A value that paging needs is an object or an array.
     #[error("has an object or array where a next link, cursor or count should be")]
     NotScalar,
@@ -162,6 +167,8 @@ struct Node {
     /// True if records are expected here or further in.
     leads: bool,
     value: Option<usize>,
+    /// True if what stands here is the list of what is gone.
+    is_gone: bool,
     children: Vec<Node>,
 }
 
@@ -180,8 +187,9 @@ enum Records {
 }
 
 impl Plan {
-    /// Makes a plan for records at `place` and the values at `values`.
-    pub(super) fn new(place: Place, values: &[FieldPath]) -> Self {
+    /// Makes a plan for records at `place`, a list of what is gone at `gone`, and the values at
+    /// `values`.
+    pub(super) fn new(place: Place, gone: Option<&FieldPath>, values: &[FieldPath]) -> Self {
         let mut root = Node::default();
         match &place {
             Place::Root => root.lead(&[], Records::Array),
@@ -196,6 +204,9 @@ impl Plan {
                     root.lead(FieldPath::of(path.iter().copied()).segments(), records);
                 }
             }
+        }
+        if let Some(path) = gone {
+            root.reach(path.segments()).is_gone = true;
         }
         for (index, path) in values.iter().enumerate() {
             root.reach(path.segments()).value = Some(index);
@@ -235,6 +246,7 @@ impl Plan {
         }
         Ok(Found {
             records: walk.records,
+            gone: walk.gone,
             values: walk.values,
             nothing,
         })

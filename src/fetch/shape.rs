@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use super::answer::SHOWN;
 use super::records::{Found, MOST_RECORDS, Place, Plan, Problem, at, kind};
-use crate::config::{Csv, Format, Header, Records, Resource, Style};
+use crate::config::{Csv, Format, Header, Records, Resource, Style, Told, Tombstones};
 use crate::jq::{self, Allowance, Outputs, Program, Stop};
 use crate::record::FieldPath;
 use crate::secret::Redactor;
@@ -177,7 +177,14 @@ impl From<Found> for Shaped {
 impl Shape {
     /// Makes a shape for the bodies of `resource`, in which paging asks for `values`.
     pub(super) fn new(resource: &Resource, values: &[FieldPath]) -> Self {
-        let plan = |place| Plan::new(place, values);
+        let gone = match &resource.tombstones {
+            Some(Tombstones {
+                told: Told::List { path, .. },
+                ..
+            }) => Some(path),
+            _ => None,
+        };
+        let plan = |place| Plan::new(place, gone, values);
         let source = match (&resource.format, &resource.records) {
             (Format::JsonLines, _) => Source::Lines,
             (Format::Csv(csv), _) => Source::Csv(csv.clone()),
@@ -294,6 +301,7 @@ impl Shape {
     fn without_values(&self, records: Vec<Range<usize>>) -> Found {
         Found {
             records,
+            gone: Vec::new(),
             values: vec![None; self.values],
             nothing: false,
         }

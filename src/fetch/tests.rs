@@ -56,6 +56,8 @@ fn resource(style: Style, records: &str) -> Resource {
         },
         reshape: None,
         paging: style.into(),
+        tombstones: None,
+        asks_by_now: false,
         cursor: None,
         caps: Caps {
             pages: 20,

@@ -15,7 +15,7 @@ use crate::store::Error;
 
 /// The columns of a [`RunRow`], in the order it is read in.
 const COLUMNS: &str = "run, flow, trigger, slot_at, started_at, ended_at, outcome, pages, records, \
-    inserted, updated, unchanged, deleted, bytes, requests, bookmark, error, hint, remedy, resumes_at, notes";
+    inserted, updated, unchanged, deleted, restored, bytes, requests, bookmark, error, hint, remedy, resumes_at, notes";
 
 /// One run, or one slot that did not run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,12 +136,13 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         updated: count("updated")?,
         unchanged: count("unchanged")?,
         deleted: count("deleted")?,
+        restored: count("restored")?,
         bytes: count("bytes")?,
         requests: count("requests")?,
     };
     let trigger: String = row.get(2)?;
     let outcome: Option<String> = row.get(6)?;
-    let remedy: Option<String> = row.get(18)?;
+    let remedy: Option<String> = row.get(19)?;
     let notes: Option<String> = row.get("notes")?;
     Ok(RunRow {
         run: row.get(0)?,
@@ -154,13 +155,13 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
             .map(|word| known(Outcome::ALL, Outcome::word, &word, 6))
             .transpose()?,
         tally,
-        bookmark: row.get(15)?,
-        error: row.get(16)?,
-        hint: row.get(17)?,
+        bookmark: row.get(16)?,
+        error: row.get(17)?,
+        hint: row.get(18)?,
         remedy: remedy
-            .map(|word| known(REMEDIES, remedy_word, &word, 18))
+            .map(|word| known(REMEDIES, remedy_word, &word, 19))
             .transpose()?,
-        resumes_at: optional_time(row, 19)?,
+        resumes_at: optional_time(row, 20)?,
         notes: notes
             .iter()
             .flat_map(|notes| notes.lines().map(str::to_owned))

@@ -62,6 +62,32 @@ pub enum Error {
         /// The record's place in the page, from 1.
         position: usize,
     },
+    /// What the source says of a row that is gone does not say which row.
+    #[error(
+        "table `{table}`: page {page} says of a row that it is gone, and has no `{key}` to tell which (deletion {position}); its fields are {fields}"
+    )]
+    GraveWithoutKey {
+        /// The table.
+        table: String,
+        /// The source field of the key.
+        key: String,
+        /// The page, from 1.
+        page: u64,
+        /// Its place among the records, or in the list of what is gone, from 1.
+        position: usize,
+        /// The names of the fields it has.
+        fields: String,
+    },
+    /// The field by which deletions and rows are compared is no column.
+    #[error(
+        "table `{table}` has no column for `{field}`, by which a deletion must be newer than its row"
+    )]
+    NoVersion {
+        /// The table.
+        table: String,
+        /// The source field.
+        field: String,
+    },
     /// A record is not a JSON object that can be read.
     #[error("table `{table}`: could not read record {position} of page {page}: {reason}")]
     NotARecord {
@@ -173,6 +199,8 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::KeyMissing { .. }
+            | Self::GraveWithoutKey { .. }
+            | Self::NoVersion { .. }
             | Self::KeyBlurred { .. }
             | Self::KeyBroken { .. }
             | Self::NotARecord { .. }
@@ -194,6 +222,12 @@ impl Error {
         Some(match self {
             Self::KeyMissing { .. } => {
                 "name fields in `key` that every record has, and select them in the request".into()
+            }
+            Self::GraveWithoutKey { .. } => {
+                "say in `tombstones` which field holds the key: key = \"…\"".into()
+            }
+            Self::NoVersion { field, .. } => {
+                format!("list `{field}` in `columns`, and select it in the request")
             }
             Self::KeyBlurred { column, .. } => format!(
                 "if they mean the same, declare `{column}` in `columns` with type \"text\"; if not, \
@@ -278,23 +312,36 @@ impl Place<'_> {
 
     /// Tells what fields the record has, not what is in them.
     pub(super) fn key_missing(&self, key: &FieldPath, record: &str) -> Error {
-        let names = serde_json::from_str(record).unwrap_or(Names(Vec::new())).0;
-        let mut fields: Vec<String> = names
-            .iter()
-            .take(FIELDS)
-            .map(|name| format!("`{}`", sample(name)))
-            .collect();
-        if names.len() > FIELDS {
-            fields.push("…".to_owned());
-        }
         Error::KeyMissing {
             table: self.table.name.clone(),
             key: key.to_string(),
             page: self.page,
             position: self.index + 1,
-            fields: fields.join(", "),
+            fields: field_names(record),
         }
     }
+
+    /// The same of what only says that a row is gone.
+    pub(super) fn grave_without_key(&self, key: &FieldPath, text: &str) -> Error {
+        Error::GraveWithoutKey {
+            table: self.table.name.clone(),
+            key: key.to_string(),
+            page: self.page,
+            position: self.index + 1,
+            fields: field_names(text),
+        }
+    }
+}
+
+/// Returns the names of the first fields of an object.
+fn field_names(object: &str) -> String {
+    let names = serde_json::from_str(object).unwrap_or(Names(Vec::new())).0;
+    let shown = names.iter().take(FIELDS);
+    let mut fields: Vec<String> = shown.map(|name| format!("`{}`", sample(name))).collect();
+    if names.len() > FIELDS {
+        fields.push("…".to_owned());
+    }
+    fields.join(", ")
 }
 
 /// The first names of an object, one more than are shown.

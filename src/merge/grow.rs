@@ -7,7 +7,9 @@ use rusqlite::params;
 use super::error::{Error, MOST_COLUMNS};
 use super::kind::{self, Seen};
 use super::rebuild;
-use super::shape::{self, Column, SYNC_ACCOUNT, SYNC_AT, Shape, quoted};
+use super::shape::{
+    self, Column, SYNC_ACCOUNT, SYNC_AT, SYNC_DELETED_AT, SYNC_DELETED_REASON, Shape, quoted,
+};
 use super::survey::survey;
 use super::{Batch, Widened};
 use crate::config::{Kind, Table};
@@ -15,7 +17,13 @@ use crate::record::FieldPath;
 use crate::store::Tx;
 
 /// Names that no field gets for its column: ours, and the one SQLite lets us call any row by.
-const RESERVED: [&str; 4] = [SYNC_AT, SYNC_ACCOUNT, "sync_deleted_at", "_rowid_"];
+const RESERVED: [&str; 5] = [
+    SYNC_AT,
+    SYNC_ACCOUNT,
+    SYNC_DELETED_AT,
+    SYNC_DELETED_REASON,
+    "_rowid_",
+];
 
 /// Makes the table, or changes it, so that it holds every value of `batch`.
 ///
@@ -65,8 +73,12 @@ pub(super) fn grow(
     match &stored {
         None => create(tx, table, &columns)?,
         Some(stored) => {
-            shape::check_key(tx, table, stored, &columns)?;
+            let system = shape::system(tx, &table.name)?;
+            shape::check_key(table, &system, stored, &columns)?;
             change(tx, table, stored, &columns, present.len())?;
+            if table.marks_deleted() && !system.has_marks {
+                shape::add_marks(tx, &table.name)?;
+            }
         }
     }
     remember(tx, &table.name, &columns)?;
@@ -74,6 +86,7 @@ pub(super) fn grow(
         table: table.name.clone(),
         columns,
         by_account: table.by_account,
+        has_marks: shape::system(tx, &table.name)?.has_marks,
     })
 }
 
@@ -131,6 +144,10 @@ fn create(tx: &Tx<'_>, table: &Table, columns: &[Column]) -> Result<(), Error> {
         lines.push(format!("{SYNC_ACCOUNT} TEXT NOT NULL"));
     }
     lines.push(format!("{SYNC_AT} TEXT NOT NULL"));
+    if table.marks_deleted() {
+        lines.push(format!("{SYNC_DELETED_AT} TEXT"));
+        lines.push(format!("{SYNC_DELETED_REASON} TEXT"));
+    }
     let (by_account, table) = (table.by_account, table.name.as_str());
     check_count(table, lines.len())?;
     lines.push(primary_key(columns, by_account));

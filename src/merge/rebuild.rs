@@ -125,13 +125,14 @@ fn copy(
 ) -> Result<(), Error> {
     let names: Vec<String> = present.iter().map(|column| quoted(&column.name)).collect();
     let names = names.join(", ");
-    let places = vec!["?"; present.len()].join(", ");
+    let places = vec!["?"; present.len() + 1].join(", ");
+    // A row keeps its number: a run that is under way may have taken note of it.
     let mut read = tx.prepare(&format!(
-        "SELECT {names} FROM {} ORDER BY _rowid_",
+        "SELECT {names}, _rowid_ FROM {} ORDER BY _rowid_",
         quoted(table)
     ))?;
     let mut write = tx.prepare(&format!(
-        "INSERT INTO {WORKPLACE} ({names}) VALUES ({places})"
+        "INSERT INTO {WORKPLACE} ({names}, _rowid_) VALUES ({places})"
     ))?;
     let mut rows = read.query([])?;
     let mut scratch = String::new();
@@ -154,6 +155,8 @@ fn copy(
             };
             write.raw_bind_parameter(index + 1, value)?;
         }
+        let number: i64 = row.get(present.len())?;
+        write.raw_bind_parameter(present.len() + 1, number)?;
         write.raw_execute()?;
     }
     Ok(())

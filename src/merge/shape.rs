@@ -15,6 +15,12 @@ use crate::store::Tx;
 /// When a row was last written.
 pub(super) const SYNC_AT: &str = "sync_at";
 
+/// Since when a row is known to be gone at the source; null for one that is there.
+pub(super) const SYNC_DELETED_AT: &str = "sync_deleted_at";
+
+/// How that is known.
+pub(super) const SYNC_DELETED_REASON: &str = "sync_deleted_reason";
+
 /// Whose a row is, in tables that several accounts share.
 pub(super) const SYNC_ACCOUNT: &str = "sync_account";
 
@@ -25,6 +31,15 @@ pub(super) struct Shape {
     pub(super) columns: Vec<Column>,
     /// True if `sync_account` is part of the key.
     pub(super) by_account: bool,
+    /// True if the table has the columns that mark a row as gone.
+    pub(super) has_marks: bool,
+}
+
+impl Shape {
+    /// Returns the columns of the key but `sync_account`, in the table's order.
+    pub(super) fn key(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| column.is_key)
+    }
 }
 
 /// One column that a flow writes.
@@ -51,12 +66,15 @@ pub(super) fn settled(tx: &Tx<'_>, table: &Table) -> Result<Option<Shape>, Error
         return Ok(None);
     };
     let columns = wanted(table, &stored);
-    check_key(tx, table, &stored, &columns)?;
-    let stands = columns.iter().all(|column| stored.contains(column));
+    let system = system(tx, &table.name)?;
+    check_key(table, &system, &stored, &columns)?;
+    let has_marks = system.has_marks || !table.marks_deleted();
+    let stands = has_marks && columns.iter().all(|column| stored.contains(column));
     Ok(stands.then(|| Shape {
         table: table.name.clone(),
         columns,
         by_account: table.by_account,
+        has_marks: system.has_marks,
     }))
 }
 
@@ -185,8 +203,8 @@ pub(super) fn wanted(table: &Table, stored: &[Column]) -> Vec<Column> {
 
 /// Refuses a configuration whose primary key is not the one the table was made with.
 pub(super) fn check_key(
-    tx: &Tx<'_>,
     table: &Table,
+    system: &System,
     stored: &[Column],
     wanted: &[Column],
 ) -> Result<(), Error> {
@@ -197,7 +215,7 @@ pub(super) fn check_key(
         names.extend(by_account.then(|| format!("`{SYNC_ACCOUNT}`")));
         names.join(", ")
     };
-    let found = key(stored, is_by_account(tx, &table.name)?);
+    let found = key(stored, system.by_account);
     let wanted = key(wanted, table.by_account);
     if found == wanted {
         return Ok(());
@@ -209,13 +227,38 @@ pub(super) fn check_key(
     })
 }
 
-/// Returns true if the rows of a table belong to accounts.
-fn is_by_account(tx: &Tx<'_>, table: &str) -> Result<bool, Error> {
+/// Which columns of our own a table has, beside `sync_at`.
+pub(super) struct System {
+    /// `sync_account`, in the key.
+    by_account: bool,
+    /// Those that mark a row as gone.
+    pub(super) has_marks: bool,
+}
+
+/// Looks which columns of our own a table has; none if there is no table.
+pub(super) fn system(tx: &Connection, table: &str) -> Result<System, Error> {
     Ok(tx
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2 AND pk > 0)",
+            "SELECT coalesce(max(name = ?2 AND pk > 0), 0), coalesce(max(name = ?3), 0) \
+             FROM pragma_table_info(?1)",
         )?
-        .query_one([table, SYNC_ACCOUNT], |row| row.get(0))?)
+        .query_one([table, SYNC_ACCOUNT, SYNC_DELETED_AT], |row| {
+            Ok(System {
+                by_account: row.get(0)?,
+                has_marks: row.get(1)?,
+            })
+        })?)
+}
+
+/// Gives a table the columns that mark a row as gone.
+pub(super) fn add_marks(tx: &Tx<'_>, table: &str) -> Result<(), Error> {
+    for column in [SYNC_DELETED_AT, SYNC_DELETED_REASON] {
+        tx.execute_batch(&format!(
+            "ALTER TABLE {} ADD COLUMN {column} TEXT",
+            quoted(table)
+        ))?;
+    }
+    Ok(())
 }
 
 /// Writes a name so that SQL takes it for a name, whatever it is.

@@ -3,9 +3,10 @@
 use super::Batch;
 use super::error::{Error, MOST_COLUMNS, Place};
 use super::kind::Seen;
+use super::remove::Mark;
 use super::shape::Column;
 use super::walk::{Unknown, Walk};
-use crate::config::{Columns, Table};
+use crate::config::{Columns, Table, Told, Tombstones};
 
 /// What the records of some pages hold.
 pub(super) struct Survey {
@@ -15,7 +16,7 @@ pub(super) struct Survey {
     pub(super) fresh: Vec<String>,
 }
 
-/// Looks at every record of `batch`.
+/// Looks at every record of `batch` but those that say that a row is gone: they have no columns.
 pub(super) fn survey(
     table: &Table,
     columns: &[Column],
@@ -32,6 +33,7 @@ pub(super) fn survey(
     for (field, raw) in batch.given {
         walk.give(field, raw);
     }
+    let mut graves = Graves::of(batch.tombstones);
     let mut seen = vec![Seen::NOTHING; walk.slots()];
     let mut slots = Vec::new();
     for page in batch.pages {
@@ -41,6 +43,9 @@ pub(super) fn survey(
                 page: page.number,
                 index,
             };
+            if graves.as_mut().is_some_and(|graves| graves.is_one(record)) {
+                continue;
+            }
             let walked = walk.record(record, &mut slots);
             if walk.is_crowded() || slots.len() > MOST_COLUMNS {
                 return Err(Error::TooManyColumns {
@@ -60,4 +65,31 @@ pub(super) fn survey(
     let asked = asked.into_iter().map(|slot| seen[slot]);
     let seen = asked.chain(seen[first_fresh..].iter().copied()).collect();
     Ok(Survey { seen, fresh })
+}
+
+/// Tells the records that only say of a row that it is gone.
+struct Graves<'l> {
+    walk: Walk<'l>,
+    mark: Mark<'l>,
+}
+
+impl<'l> Graves<'l> {
+    fn of(tombstones: Option<&'l Tombstones>) -> Option<Self> {
+        let Told::Field { field, equals } = &tombstones?.told else {
+            return None;
+        };
+        let mut walk = Walk::new(Unknown::Ignored);
+        let slot = walk.watch(field);
+        let equals = equals.as_ref();
+        Some(Self {
+            walk,
+            mark: Mark { slot, equals },
+        })
+    }
+
+    fn is_one(&mut self, record: &str) -> bool {
+        let mut slots = Vec::new();
+        // What cannot be read is reported by whoever reads all of it.
+        self.walk.record(record, &mut slots).is_ok() && self.mark.is_set(slots[self.mark.slot])
+    }
 }

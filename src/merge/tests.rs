@@ -1,6 +1,7 @@
 //! Records go in through [`upsert`] and a store on disk; SQL tells what came out.
 
 mod accounts;
+mod deletes;
 mod history;
 mod promises;
 mod shapes;
@@ -11,8 +12,8 @@ use serde_json::value::RawValue;
 use tempfile::TempDir;
 
 use super::{Batch, Error, Merged, upsert};
-use crate::config::{Column, Columns, Kind, Table};
-use crate::record::{FieldPath, Page};
+use crate::config::{Column, Columns, Deletes, Kind, Table};
+use crate::record::{FieldPath, Gone, Page};
 use crate::store::{self, Store};
 
 const FIRST: &str = "2026-03-01T06:00:00Z";
@@ -88,9 +89,10 @@ impl Room {
                     account: account.as_deref(),
                     given: &[],
                     watch: watch.as_ref().map(|field| (field, None)),
+                    tombstones: None,
                     at,
                 };
-                upsert(tx, &table, &batch)
+                upsert(tx, &table, &batch, None)
             })
             .await
     }
@@ -170,6 +172,7 @@ fn page(number: u64, text: &str) -> Page {
         number,
         body: text.to_owned().into(),
         records,
+        gone: Gone::default(),
     }
 }
 
@@ -182,6 +185,8 @@ fn table(name: &str, key: &[&str]) -> Table {
         columns: Columns::All,
         with: Vec::new(),
         by_account: false,
+        deletes: Deletes::default(),
+        may_lose_rows: false,
     }
 }
 
@@ -206,7 +211,7 @@ fn counts(merged: &Merged) -> [u64; 3] {
     let tally = merged.tally;
     assert_eq!(
         tally.records,
-        tally.inserted + tally.updated + tally.unchanged
+        tally.inserted + tally.updated + tally.unchanged + tally.deleted + tally.restored
     );
     [tally.inserted, tally.updated, tally.unchanged]
 }

@@ -7,6 +7,8 @@
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
+use crate::record::{CursorFormat, CursorValue};
+
 /// What `/Date(0)/` is.
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
@@ -29,6 +31,27 @@ pub(super) fn unescape<'a>(raw: &'a str, scratch: &'a mut String) -> &'a str {
         rest = &rest[plain..];
     }
     scratch
+}
+
+/// Returns what a field says as a cursor, read the way a column would have it; `None` for null and
+/// for a field that is not there.
+pub(super) fn cursor_value(
+    raw: &str,
+    format: Option<&CursorFormat>,
+    scratch: &mut String,
+) -> Option<CursorValue> {
+    let text = match raw.as_bytes().first() {
+        None | Some(b'n') => return None,
+        Some(b'"') => match odata_date(raw, scratch).is_some() {
+            true => scratch,
+            false => unescape(raw, scratch),
+        },
+        Some(_) => raw,
+    };
+    match format {
+        Some(format) => format.read(text),
+        None => Some(CursorValue::read(text)),
+    }
 }
 
 /// Returns a JSON string without its quotes, escapes untouched.

@@ -80,6 +80,11 @@ impl<'g> Walk<'g> {
         self.given.push((slot, raw));
     }
 
+    /// Returns true if what is in a slot is given.
+    pub(super) fn gives(&self, slot: usize) -> bool {
+        self.given.iter().any(|(given, _)| *given == slot)
+    }
+
     /// Asks for one more field, for a column; returns its slot. Asked for twice, it has one slot.
     pub(super) fn want(&mut self, path: &FieldPath) -> usize {
         let (level, field) = self.find(path);

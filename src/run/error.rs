@@ -44,6 +44,9 @@ pub enum Error {
     /// Records could not be merged.
     #[error(transparent)]
     Merge(#[from] merge::Error),
+    /// The source has suddenly lost more than it may.
+    #[error("{0}")]
+    Guarded(merge::TooMany),
     /// The database could not be written.
     #[error("could not write the database: {0}")]
     Store(#[from] store::Error),
@@ -168,7 +171,7 @@ impl Error {
             Self::Store(error) => error.remedy(),
             Self::Items(problem) => problem.remedy(),
             Self::NoFact { .. } => Remedy::Login,
-            Self::Base { .. } => Remedy::EditConfig,
+            Self::Base { .. } | Self::Guarded(_) => Remedy::EditConfig,
             Self::TimedOut { .. } | Self::Interrupted => Remedy::Wait,
             Self::Panicked(_) => Remedy::Report,
             Self::Parts { .. } => match self.foremost() {
@@ -232,6 +235,7 @@ impl Error {
                 error.hint().map(str::to_owned)
             }
             Self::Merge(error) => error.hint(),
+            Self::Guarded(too_many) => Some(too_many.hint()),
             Self::NoFact { account, name } => Some(format!(
                 "sign in again: tidegate login {}; if `{name}` still does not come, look at \
                  `facts` of `[connection.{}]`",

@@ -16,15 +16,17 @@ use super::item::Item;
 use super::reach::{Reach, Step};
 use super::room::{Room, Share};
 use super::stretch::{Stretch, Stretches};
+use super::sweep::Watched;
 use super::{Error, Event, Inner, Told};
-use crate::config::{Accounts, Connection, Facts, Flow, Name, Placement};
+use crate::config::{Connection, Facts, Flow, Name, Placement};
 use crate::fetch::{self, Pages, Reason, Start, Waiting, World};
 use crate::http::{Authorization, Client};
+use crate::merge::{self, Seen};
 use crate::oauth::{self, AccessToken};
 use crate::record::{CursorValue, FieldPath, Page, Tally};
 use crate::secret::ExposeSecret;
 use crate::template::Template;
-use crate::{bookmark, clock, journal, merge, store};
+use crate::{bookmark, clock, journal, store};
 
 /// How many fetched pages may wait to be merged.
 const PAGES_AHEAD: usize = 2;
@@ -59,6 +61,14 @@ pub(super) struct Pull<'a> {
     budget: OnceLock<Arc<Budget>>,
 }
 
+/// What a read begins with.
+#[derive(Debug, Default)]
+struct Standing {
+    bookmark: Option<CursorValue>,
+    /// True if rows wait for a second read that does not bring them, which must be a whole one.
+    must_read_all: bool,
+}
+
 struct Progress {
     tally: Tally,
     reach: Option<Reach>,
@@ -66,6 +76,9 @@ struct Progress {
     given: Arc<Vec<(FieldPath, String)>>,
     /// Why the page that is asked for has not come yet.
     why: Option<Reason>,
+    watched: Watched,
+    /// True if this read begins where everything it is about begins.
+    is_from_start: bool,
 }
 
 impl Progress {
@@ -77,9 +90,16 @@ impl Progress {
     }
 }
 
+/// What the reads of a run have come to before this one.
+#[derive(Debug)]
+pub(super) struct SoFar {
+    pub(super) tally: Tally,
+    /// The rows they have brought, if somebody wants to know.
+    pub(super) seen: Option<Seen>,
+}
+
 impl<'a> Pull<'a> {
-    /// Prepares to read the records of `item` for a run that began at `began` and has come to
-    /// `tally` by now.
+    /// Prepares to read the records of `item` for a run that began at `began`.
     pub(super) fn new(
         house: &'a Inner,
         flow: &'a Flow,
@@ -87,7 +107,7 @@ impl<'a> Pull<'a> {
         run: i64,
         told: &'a Told,
         began: Timestamp,
-        tally: Tally,
+        so_far: SoFar,
     ) -> Self {
         Self {
             house,
@@ -98,27 +118,29 @@ impl<'a> Pull<'a> {
             told,
             began,
             progress: Mutex::new(Progress {
-                tally,
+                tally: so_far.tally,
                 reach: None,
                 given: Arc::default(),
                 why: None,
+                watched: Watched {
+                    seen: so_far.seen,
+                    ..Watched::default()
+                },
+                is_from_start: false,
             }),
             merged: watch::Sender::new(0),
             budget: OnceLock::new(),
         }
     }
 
-    /// Returns the account as rows and templates name it, where the flow is about accounts; one
-    /// without a name is called `""`.
-    fn named_account(&self) -> Option<String> {
-        let name = self.item.account.name.as_ref();
-        let has_accounts = self.flow.accounts != Accounts::Nameless;
-        has_accounts.then(|| name.map(Name::to_string).unwrap_or_default())
-    }
-
     /// What has become of the records so far.
     pub(super) fn tally(&self) -> Tally {
         self.progress().tally
+    }
+
+    /// What the read has brought, once it has ended.
+    pub(super) fn watched(&self) -> Watched {
+        std::mem::take(&mut self.progress().watched)
     }
 
     /// Fetches and merges every page, within the flow's time and until the house is told to stop.
@@ -136,10 +158,16 @@ impl<'a> Pull<'a> {
 
     /// Reads one stretch of the cursor's line after the other, each to its end.
     async fn stretches(&self) -> Result<(), Error> {
-        let before = self.before().await?;
+        let Standing {
+            bookmark: before,
+            must_read_all,
+        } = self.standing().await?;
+        let from = before.clone().filter(|_| !must_read_all);
         let cursor = self.flow.resource.cursor.as_ref();
         let zone = self.connection.time_zone.clone();
-        let stretches = Stretches::new(cursor, before.clone(), self.began, zone.clone());
+        let stretches = Stretches::new(cursor, from.clone(), self.began, zone.clone());
+        let has_windows = cursor.is_some_and(|cursor| cursor.window.is_some());
+        self.progress().is_from_start = from.is_none() && !has_windows;
         let facts = self.facts().await?;
         let located = self.connection.located(&facts);
         let connection = located.map_err(|error| Error::of_base(&self.item.account, error))?;
@@ -154,7 +182,7 @@ impl<'a> Pull<'a> {
             let reach = Reach::new(before.clone(), self.began, zone.clone(), order);
             self.progress().reach = Some(reach);
             let start = Start {
-                account: self.named_account(),
+                account: self.flow.named(&self.item.account),
                 facts: Arc::clone(&facts),
                 each: self.item.each.clone(),
                 since,
@@ -169,7 +197,9 @@ impl<'a> Pull<'a> {
 
     /// Fetches and merges every page of a stretch.
     async fn pages(&self, connection: &Connection, start: &Start) -> Result<(), Error> {
-        self.progress().given = Arc::new(self.given(start)?);
+        let given = Arc::new(self.given(start)?);
+        self.progress().watched.group = Some(merge::group(&given));
+        self.progress().given = given;
         let pages = fetch::pages(connection, &self.flow.resource, start);
         let pages = pages.map_err(|error| Error::of_request(&self.item.account, error))?;
         let (data, budgets) = (&self.house.data, &self.house.budgets);
@@ -217,16 +247,20 @@ impl<'a> Pull<'a> {
         })
     }
 
-    async fn before(&self) -> Result<Option<CursorValue>, Error> {
+    async fn standing(&self) -> Result<Standing, Error> {
         if self.flow.resource.cursor.is_none() {
-            return Ok(None);
+            return Ok(Standing::default());
         }
         let (name, part) = (self.flow.name.clone(), self.item.part());
-        Ok(self
-            .house
-            .data
-            .read(move |connection| bookmark::read(connection, &name, &part))
-            .await?)
+        let table = self.flow.table.name.clone();
+        let account = self.flow.named(&self.item.account);
+        let standing = self.house.data.read(move |connection| {
+            Ok::<_, store::Error>(Standing {
+                bookmark: bookmark::read(connection, &name, &part)?,
+                must_read_all: merge::awaits_second_look(connection, &table, account.as_deref())?,
+            })
+        });
+        Ok(standing.await?)
     }
 
     async fn fetch(&self, mut source: Source, ahead: mpsc::Sender<Fetched>) -> Result<(), Error> {
@@ -238,6 +272,8 @@ impl<'a> Pull<'a> {
             requests += sent;
             self.progress().tally.requests += sent;
             let Some(page) = page? else {
+                let mut progress = self.progress();
+                progress.watched.is_whole = progress.is_from_start && source.pages.is_whole();
                 return Ok(());
             };
             self.progress().why = None;
@@ -380,7 +416,7 @@ impl<'a> Pull<'a> {
     async fn merge_batch(&self, batch: Vec<Page>) -> Result<(), Error> {
         let (name, part) = (self.flow.name.clone(), self.item.part());
         let (run, at) = (self.run, self.house.clock.now());
-        let account = self.named_account();
+        let account = self.flow.named(&self.item.account);
         let given = Arc::clone(&self.progress().given);
         let table = self.flow.table.clone();
         let watched = self
@@ -389,9 +425,18 @@ impl<'a> Pull<'a> {
             .cursor
             .as_ref()
             .map(|cursor| (cursor.field.clone(), cursor.format.clone()));
-        let reach = self.progress().reach.take();
         let last = batch.last().map_or(0, |page| page.number);
         let news = self.budget.get().and_then(|budget| budget.news());
+        let tombstones = self.flow.resource.tombstones.clone();
+        let (reach, seen, is_from_start) = {
+            let mut progress = self.progress();
+            let is_from_start = progress.is_from_start;
+            (
+                progress.reach.take(),
+                progress.watched.seen.take(),
+                is_from_start,
+            )
+        };
         let written = self.house.data.write(move |tx| -> Result<_, Error> {
             let batch = merge::Batch {
                 pages: &batch,
@@ -400,22 +445,25 @@ impl<'a> Pull<'a> {
                 watch: watched
                     .as_ref()
                     .map(|(field, format)| (field, format.as_ref())),
+                tombstones: tombstones.as_ref(),
                 at,
             };
-            let merged = merge::upsert(tx, &table, &batch)?;
-            let mut reach = reach;
+            let (mut reach, mut seen) = (reach, seen);
+            let noting = seen.as_mut().filter(|_| is_from_start);
+            let merged = merge::upsert(tx, &table, &batch, noting)?;
             if let Some(reach) = &mut reach {
                 take(tx, &name, &part, reach.merged(merged.span), run, at)?;
             }
             journal::progress(tx, run, &merged.tally)?;
             news.map_or(Ok(()), |news| news.keep(tx, at))?;
-            Ok((merged.tally, merged.widened, reach))
+            Ok((merged.tally, merged.widened, reach, seen))
         });
-        let (tally, widened, reach) = written.await?;
+        let (tally, widened, reach, seen) = written.await?;
         let so_far = {
             let mut progress = self.progress();
             progress.tally += tally;
             progress.reach = reach;
+            progress.watched.seen = seen;
             progress.tally
         };
         self.merged.send_replace(last);

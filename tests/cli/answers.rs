@@ -146,7 +146,7 @@ fn status_runs_tables_and_connections_fit_their_columns() {
     exit 0
     --- stdout
      TABLE    ROWS  COLUMNS
-     project     3  id text, code text, description text, modified timestamp, sync_at text
+     project     3  id text, code text, description text, modified timestamp, sync_at text, sync_deleted_at text, sync_deleted_reason text
 
     in HOUSE/tidegate-state/tidegate.db
     ");
@@ -167,7 +167,7 @@ fn status_in_json_has_a_shape_that_programs_can_rely_on() {
     flow last_run last_success_at next_slot_at state table
     ");
     assert_snapshot!(keys(&status["flows"][0]["last_run"]), @r"
-    bookmark bytes deleted ended_at error flow hint inserted outcome pages records remedy requests resumes_at run slot_at started_at trigger unchanged updated
+    bookmark bytes deleted ended_at error flow hint inserted notes outcome pages records remedy requests restored resumes_at run slot_at started_at trigger unchanged updated
     ");
     assert_snapshot!(keys(&status["connections"][0]), @r"
     connection detail expires_at generation hint login_ends_at next_at next_refresh_at notices person reason refresh_expires_at scope since state well

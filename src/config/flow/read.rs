@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Accounts, Flow, fan_out, resource, table, when};
+use super::{Accounts, Flow, Sweep, deletes, fan_out, resource, table, when};
 use crate::config::Name;
 use url::Url;
 
@@ -43,7 +43,7 @@ pub(in crate::config) fn read(
         None => Accounts::Nameless,
     };
     let (for_each, each) = fan_out::read(&flow);
-    let resource = resource::read(&flow, written, &accounts, &each);
+    let mut resource = resource::read(&flow, written, &accounts, &each);
     if let (Some(resource), Some(written)) = (&resource, written) {
         check_destination(&flow, resource.url.source(), &written.connection);
     }
@@ -56,7 +56,20 @@ pub(in crate::config) fn read(
         &each,
     );
     let with = fan_out::with(&flow, &with.lasting());
-    let table = table::read(&flow, &name, &accounts, with);
+    let mut table = table::read(&flow, &name, &accounts, with);
+    let tombstones = flow.get("tombstones").and_then(|item| {
+        let key = table.as_ref().map_or(&[][..], |table| &table.key);
+        deletes::tombstones(&item, key)
+    });
+    if let (Some(resource), Some(table)) = (&mut resource, &mut table) {
+        if resource.asks_by_now && !deletes::names_sweep(&flow) {
+            // It reads what lies so far from today, and what it no longer brings is only too old.
+            table.deletes.sweep = Sweep::Never;
+        }
+        let reads_all = resource.cursor.is_none() && table.deletes.sweep != Sweep::Never;
+        table.may_lose_rows = reads_all || tombstones.is_some();
+        resource.tombstones = tombstones;
+    }
     Some(Flow {
         name,
         schedule: schedule.filter(|_| enabled),

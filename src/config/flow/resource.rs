@@ -73,6 +73,7 @@ pub(super) fn read(
                 .any(|(_, template)| template.uses(name))
             || body.as_ref().is_some_and(|body| body.uses(name))
     };
+    let asks_by_now = sends("now");
     cursor::check_bookmark(flow, cursor.as_ref(), sends("bookmark"));
     cursor::check_until(flow, cursor.as_ref(), sends("until"));
     cursor::check_first_url(flow, cursor.as_ref(), url.as_ref());
@@ -99,6 +100,8 @@ pub(super) fn read(
         records,
         reshape: reshape::read(flow),
         cursor,
+        tombstones: None,
+        asks_by_now,
         caps,
         tenant,
         paging: paging?,
@@ -164,7 +167,7 @@ pub(in crate::config) fn field_path(item: &Item<'_>) -> Option<FieldPath> {
 }
 
 /// Reads the path of a field, which is somewhere inside.
-pub(super) fn field(item: &Item<'_>) -> Option<FieldPath> {
+pub(in crate::config) fn field(item: &Item<'_>) -> Option<FieldPath> {
     let path = field_path(item)?;
     if path.segments().is_empty() {
         item.refuse(

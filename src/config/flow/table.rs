@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::resource::field;
-use super::{Accounts, Column, Columns, Kind, Table, With};
+use super::{Accounts, Column, Columns, Deletes, Kind, Table, With, deletes};
 use crate::config::reader::{Item, Table as Written, quoted};
 use crate::config::report::Problem;
 use crate::config::{Name, keys};
@@ -32,7 +32,7 @@ const KINDS: [(&str, Kind); 9] = [
     ("guid", Kind::Guid),
 ];
 
-/// Reads `table`, `key` and `columns` of a flow.
+/// Reads `table`, `key`, `columns` and `deletes` of a flow.
 pub(super) fn read(
     flow: &Written<'_>,
     name: &Name,
@@ -68,6 +68,8 @@ pub(super) fn read(
         columns,
         with,
         by_account: *accounts != Accounts::Nameless,
+        deletes: flow.or("deletes", Deletes::default(), |item| deletes::read(&item)),
+        may_lose_rows: false,
     })
 }
 

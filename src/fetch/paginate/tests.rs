@@ -29,7 +29,7 @@ fn feed_with(
     body: &str,
     headers: &HeaderMap,
 ) -> Result<Option<Way>, Problem> {
-    let found = Plan::new(place, &pager.values()).find(body).unwrap();
+    let found = Plan::new(place, None, &pager.values()).find(body).unwrap();
     let url = url.parse().unwrap();
     let next = pager.next(&Answered {
         url: &url,
@@ -603,7 +603,9 @@ fn circles_are_noticed_and_caps_hold() {
 #[test]
 fn templates_are_told_where_the_pages_have_got() {
     let turn = |pager: &mut Pager, body: &str| {
-        let found = Plan::new(items(), &pager.values()).find(body).unwrap();
+        let found = Plan::new(items(), None, &pager.values())
+            .find(body)
+            .unwrap();
         let url = BASE.parse().unwrap();
         let headers = HeaderMap::new();
         let answered = Answered {

@@ -5,7 +5,7 @@ fn at(path: &str) -> Place {
 }
 
 fn texts(place: Place, body: &str) -> Result<Vec<&str>, Problem> {
-    let found = Plan::new(place, &[]).find(body)?;
+    let found = Plan::new(place, None, &[]).find(body)?;
     Ok(found
         .records
         .into_iter()
@@ -183,7 +183,7 @@ fn values_keep_their_digits_and_their_meaning() {
         .map(|path| path.parse().unwrap());
     let body = r#"{"more":true,"meta":{"total":12345678901234567890123.10,"cursor":"a\/b",
         "x":{"cursor":"no"}},"items":[{"next":"no"}],"next":"","void":null}"#;
-    let found = Plan::new(at("items"), &paths).find(body).unwrap();
+    let found = Plan::new(at("items"), None, &paths).find(body).unwrap();
     assert_eq!(
         found.values,
         [
@@ -196,9 +196,9 @@ fn values_keep_their_digits_and_their_meaning() {
         ]
     );
     assert_eq!(&body[found.records[0].clone()], r#"{"next":"no"}"#);
-    let deep = Plan::new(Place::Root, &["next".parse().unwrap()]);
+    let deep = Plan::new(Place::Root, None, &["next".parse().unwrap()]);
     assert_eq!(deep.find("[{}]").unwrap().values, [None]);
-    let wrong = Plan::new(at("items"), &["meta".parse().unwrap()]).find(body);
+    let wrong = Plan::new(at("items"), None, &["meta".parse().unwrap()]).find(body);
     assert_eq!(wrong, Err(Problem::NotScalar));
 }
 
@@ -208,7 +208,7 @@ proptest::proptest! {
         let body = r#"{"d":{"results":[{"ID":"é"},{"ID":2}],"__next":"https://x"}}"#;
         let cut = (0..=cut).rev().find(|at| body.is_char_boundary(*at)).unwrap_or(1);
         proptest::prop_assert_eq!(
-            Plan::new(Place::OData, &[]).find(&body[..cut]),
+            Plan::new(Place::OData, None, &[]).find(&body[..cut]),
             Err(Problem::Cut)
         );
     }

@@ -20,6 +20,7 @@ pub(super) struct Walk {
     /// Where the body begins in memory.
     start: usize,
     pub(super) records: Vec<Range<usize>>,
+    pub(super) gone: Vec<Range<usize>>,
     pub(super) values: Vec<Option<Scalar>>,
     pub(super) seen: Seen,
     /// Why the walk was stopped, if the body itself is valid so far.
@@ -31,6 +32,7 @@ pub(super) fn walk(body: &str, root: &Node, values: usize) -> Result<Walk, Probl
     let mut walk = Walk {
         start: body.as_ptr() as usize,
         records: Vec::new(),
+        gone: Vec::new(),
         values: vec![None; values],
         seen: Seen::Nothing,
         problem: None,
@@ -53,6 +55,21 @@ impl Walk {
         from..from + raw.get().len()
     }
 
+    /// Takes note of what is listed as gone; there may be no list.
+    fn list(&mut self, raw: &RawValue) -> Result<(), Problem> {
+        let entries: Vec<&RawValue> = match raw.get().as_bytes().first() {
+            Some(b'n') => return Ok(()),
+            Some(b'[') => serde_json::from_str(raw.get()).map_err(|error| damage(&error))?,
+            Some(b'{') => return Err(Problem::NotGone("an object")),
+            _ => return Err(Problem::NotGone(kind(raw.get()))),
+        };
+        for entry in entries {
+            let range = self.range(entry);
+            self.gone.push(range);
+        }
+        Ok(())
+    }
+
     /// Remembers what is wrong and stops the parser.
     fn stop<E: serde::de::Error>(&mut self, problem: Problem) -> E {
         self.problem = Some(problem);
@@ -70,6 +87,13 @@ impl<'de> DeserializeSeed<'de> for Step<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.node.is_gone {
+            let raw: &RawValue = serde::Deserialize::deserialize(deserializer)?;
+            return self
+                .walk
+                .list(raw)
+                .map_err(|problem| self.walk.stop(problem));
+        }
         let Some(index) = self.node.value else {
             return deserializer.deserialize_any(self);
         };

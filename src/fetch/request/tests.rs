@@ -49,6 +49,8 @@ fn resource(url: &str, query: &[(&str, &str)]) -> Resource {
         records: Records::Usual,
         reshape: None,
         paging: Style::None.into(),
+        tombstones: None,
+        asks_by_now: false,
         cursor: None,
         caps: Caps {
             pages: 10,

@@ -626,3 +626,75 @@ redirect_uri = "http://127.0.0.1:8765/"
         ),
     ]);
 }
+
+#[test]
+fn deletions() {
+    let more = |line: &str| with("", line);
+    check(&[
+        (
+            more("deletes = \"softly\""),
+            "9:11",
+            "`deletes` cannot be `softly` .. did you mean \"soft\"?",
+        ),
+        (
+            more("deletes = true"),
+            "9:11",
+            "`deletes` is a boolean .. \"soft\"",
+        ),
+        (
+            more("deletes = { sweep = \"thrice\" }"),
+            "9:21",
+            "cannot be `thrice` .. one of \"never\", \"twice\", \"once\"",
+        ),
+        (
+            more("deletes = { max = \"0%\" }"),
+            "9:19",
+            "`max` is no share from 1% to 100% .. such as \"10%\", or a number of rows",
+        ),
+        (
+            more("deletes = { mode = \"hard\", purge_after = \"90d\" }"),
+            "9:28",
+            "`purge_after` has no effect with this `mode` .. only `mode = \"soft\"` marks any",
+        ),
+        (
+            more("deletes = { mode = \"ignore\", max = 5 }"),
+            "9:30",
+            "`max` has no effect with `mode = \"ignore\"`",
+        ),
+        (
+            more("deletes = { purge_after = \"1m\" }"),
+            "9:27",
+            "out of range .. 1h to",
+        ),
+        (
+            more("tombstones = {}"),
+            "9:14",
+            "names neither `field` nor `list` .. { field = \"deleted\" }",
+        ),
+        (
+            more("tombstones = { field = \"a\", list = \"b\" }"),
+            "9:29",
+            "told in one place .. keep one of `field` and `list`",
+        ),
+        (
+            more("tombstones = { list = \"a\", equals = true }"),
+            "9:28",
+            "`equals` belongs to `field` .. whatever stands in the list is gone",
+        ),
+        (
+            more("tombstones = { field = \"a\", key = \"id\" }"),
+            "9:29",
+            "`key` belongs to `list`",
+        ),
+        (
+            more("tombstones = { list = \"a\", key = { uid = \"x\" } }"),
+            "9:42",
+            "`uid` is not in the table's key .. { id = \"…\" }",
+        ),
+        (
+            more("tombstones = { field = \"a\", equals = [1] }"),
+            "9:38",
+            "`equals` is an array .. text, a number, or true or false",
+        ),
+    ]);
+}
