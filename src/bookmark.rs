@@ -4,11 +4,15 @@
 //! [`advance`] has just called the merge with the same `tx`. It never moves back by itself.
 //!
 //! A flow that reads several *parts*, each in an order of its own, has a bookmark for each: one
-//! part per account. The part of a flow that has only one is called `""`.
+//! part per account and item. The part of a flow that has only one is called `""`.
+
+mod position;
 
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};
+
+pub use position::{Position, forget, keep, kept};
 
 use crate::config::Name;
 use crate::record::CursorValue;
@@ -80,7 +84,7 @@ pub fn clear(tx: &Tx<'_>, flow: &Name, part: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Forgets every bookmark of a flow.
+/// Forgets every bookmark of a flow, and where its reads were broken off.
 ///
 /// # Errors
 /// If the database cannot be written.
@@ -89,7 +93,7 @@ pub fn clear_all(tx: &Tx<'_>, flow: &Name) -> Result<(), Error> {
         "DELETE FROM _tidegate_bookmarks WHERE flow = ?1",
         [flow.as_str()],
     )?;
-    Ok(())
+    position::forget_all(tx, flow)
 }
 
 fn kind(value: &CursorValue) -> &'static str {
@@ -170,6 +174,37 @@ mod tests {
     async fn a_bookmark_of_another_kind_replaces_the_one_before() {
         let found = stands(&["7", "2026-03-01T06:00:00Z"]).await;
         assert!(matches!(found[1], Some(CursorValue::Instant(_))));
+    }
+
+    #[tokio::test]
+    async fn a_position_is_kept_until_it_is_forgotten_or_the_flow_begins_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("data.db"), &store::DATA).unwrap();
+        let position = |state: &str| Position {
+            asks: "digest".to_owned(),
+            state: state.to_owned(),
+            kept_at: Timestamp::UNIX_EPOCH,
+        };
+        let (first, second) = (position("1"), position("2"));
+        let expected = second.clone();
+        let found: Result<_, Error> = store
+            .write(move |tx| {
+                keep(tx, &name(), "a", &first, 1)?;
+                keep(tx, &name(), "a", &second, 2)?;
+                keep(tx, &name(), "b", &first, 1)?;
+                keep(tx, &name(), "c", &first, 1)?;
+                forget(tx, &name(), "b")?;
+                let parts = ["a", "b", "c"];
+                let there = parts.map(|part| kept(tx, &name(), part).unwrap());
+                clear_all(tx, &name())?;
+                Ok((there, kept(tx, &name(), "a")?))
+            })
+            .await;
+        let ([a, b, c], none) = found.unwrap();
+        assert_eq!(
+            (a, b, c.is_some(), none),
+            (Some(expected), None, true, None)
+        );
     }
 
     #[tokio::test]

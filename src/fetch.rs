@@ -23,13 +23,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 pub use self::error::{Asked, Document, Error, Tries};
 use self::failure::{Cause, Failure, damaged, no_answer};
 pub use self::hosts::Hosts;
 pub use self::limits::{Allowance, LONGEST_WAIT, Limits, Windows};
 pub use self::paginate::Problem as PagingProblem;
-use self::paginate::{Answered, Ask, Pager};
+use self::paginate::{Answered, Ask, Pager, Way};
 use self::records::Found;
 pub use self::records::Problem as BodyProblem;
 use self::request::Prototype;
@@ -95,6 +96,19 @@ pub struct Pages {
     requests: u64,
     /// True if this reads everything rather than what changed since a bookmark.
     is_whole: bool,
+}
+
+/// How to ask for a page, for another run to go on from. It holds what a source gave and no
+/// credential of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position(Ask);
+
+impl Position {
+    /// Returns the number of the page, from 1.
+    #[must_use]
+    pub fn page(&self) -> u64 {
+        self.0.turn.before + 1
+    }
 }
 
 /// Why there is no page after the last one, though there should be.
@@ -186,6 +200,33 @@ impl Pages {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         matches!(self.next, Ok(None)) && self.pager.has_all()
+    }
+
+    /// Returns how to ask for the next page, if the source has said that and there is one.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        match &self.next {
+            Ok(Some(ask)) if self.pager.is_led() && !ask.turn.is_first() => {
+                Some(Position(ask.clone()))
+            }
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// Goes on from where another run has got; false if we may not go there.
+    pub fn go_on(&mut self, position: Position) -> bool {
+        let Position(ask) = position;
+        let may_go = match &ask.way {
+            Way::Link(link) => self.prototype.allowed().contains(&link.origin()),
+            Way::Query(_) | Way::Header(..) | Way::Body(..) => true,
+        };
+        if may_go && self.pager.is_led() {
+            self.pager.go_on(&ask);
+            self.number = ask.turn.before;
+            self.next = Ok(Some(ask));
+            return true;
+        }
+        false
     }
 
     /// Returns how many requests were sent so far, repeats included.

@@ -66,7 +66,7 @@ impl Page {
 }
 
 /// The name of a field inside a record or a body, one segment per level.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FieldPath(Vec<String>);
 
 impl FieldPath {

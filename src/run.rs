@@ -11,6 +11,7 @@ mod fan_out;
 mod item;
 mod pull;
 mod reach;
+mod resume;
 mod room;
 mod stretch;
 mod sweep;

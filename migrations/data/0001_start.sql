@@ -2,11 +2,22 @@
 -- that reads several parts, each with its own order, has one for each.
 CREATE TABLE _tidegate_bookmarks (
     flow       TEXT NOT NULL,
-    part       TEXT NOT NULL DEFAULT '',  -- the account read, if it has a name
+    part       TEXT NOT NULL DEFAULT '',  -- the account and the item read, if there are several
     kind       TEXT NOT NULL,             -- integer, instant, civil, text
     value      TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     run        INTEGER,
+    PRIMARY KEY (flow, part)
+) STRICT;
+
+-- Where reads were broken off. A position is kept in the transaction that merges the page before it.
+CREATE TABLE _tidegate_positions (
+    flow    TEXT NOT NULL,
+    part    TEXT NOT NULL DEFAULT '',     -- as in _tidegate_bookmarks
+    asks    TEXT NOT NULL,                -- a digest of what the flow asks for
+    state   TEXT NOT NULL CHECK (json_valid(state)),
+    kept_at TEXT NOT NULL,
+    run     INTEGER,
     PRIMARY KEY (flow, part)
 ) STRICT;
 

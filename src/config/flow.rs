@@ -42,6 +42,8 @@ pub struct Flow {
     pub schedule: Option<Schedule>,
     /// The longest one run may take.
     pub timeout: Duration,
+    /// How old the page may be at which a broken-off read goes on; zero if none does.
+    pub resume_within: Duration,
     /// What it reads.
     pub resource: Resource,
     /// Where the records go.

@@ -208,6 +208,7 @@ pub(super) static FLOW: Keys = keys(
         "every",
         "time_zone",
         "timeout",
+        "resume_within",
         "method",
         "url",
         "query",

@@ -7,6 +7,7 @@
 mod dig;
 mod trail;
 
+use serde::{Deserialize, Serialize};
 use url::{Origin, Url};
 
 use self::trail::Trail;
@@ -18,7 +19,7 @@ use crate::jq;
 use crate::record::FieldPath;
 
 /// What is asked next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ask {
     /// How the request differs from the configured one.
     pub(super) way: Way,
@@ -27,7 +28,7 @@ pub(super) struct Ask {
 }
 
 /// Where we are in the pages of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Turn {
     /// How many pages came before.
     pub(super) before: u64,
@@ -49,7 +50,8 @@ impl Turn {
 }
 
 /// How a request differs from the configured one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Way {
     /// It goes to this link instead, with nothing of ours added to the link.
     Link(Url),
@@ -145,6 +147,8 @@ pub(super) struct Pager {
     cap: u64,
     trail: Trail,
     pages: u64,
+    /// How many pages an earlier run read of the same.
+    earlier: u64,
     records: u64,
     /// The length of the longest page so far.
     longest: u64,
@@ -162,6 +166,7 @@ impl Pager {
             cap,
             trail: Trail::default(),
             pages: 0,
+            earlier: 0,
             records: 0,
             longest: 0,
             moved: 0,
@@ -213,6 +218,28 @@ impl Pager {
             }
         );
         self.pages > 0 && is_untold
+    }
+
+    /// Returns true if the source itself says how to ask for the next page, so that another run may
+    /// ask as well. Numbers and positions would meet other rows there.
+    pub(super) fn is_led(&self) -> bool {
+        match self.style {
+            Style::OData
+            | Style::LinkHeader
+            | Style::NextUrl { .. }
+            | Style::Cursor { .. }
+            | Style::Continue { .. }
+            | Style::Keyset { .. } => true,
+            Style::None | Style::Page { .. } | Style::Offset { .. } => false,
+        }
+    }
+
+    /// Goes on from where another run has got.
+    pub(super) fn go_on(&mut self, from: &Ask) {
+        self.earlier = from.turn.before;
+        self.records = from.turn.offset;
+        self.trail = Trail::default();
+        self.trail.ask(&from.way, from.turn.cursor.as_ref());
     }
 
     /// Takes note of a page and returns how to ask for the next, if there is one.
@@ -379,8 +406,10 @@ impl Pager {
             _ => (1, self.records, None),
         };
         let turn = Turn {
-            before: self.pages,
-            number: first.saturating_add(self.pages),
+            before: self.earlier.saturating_add(self.pages),
+            number: first
+                .saturating_add(self.earlier)
+                .saturating_add(self.pages),
             offset,
             limit,
             cursor,

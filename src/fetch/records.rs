@@ -9,6 +9,7 @@ mod walk;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use self::walk::Seen;
@@ -57,7 +58,8 @@ pub(super) struct Found {
 }
 
 /// A value that is neither an object nor an array.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Scalar {
     /// A string.
     Text(String),

@@ -13,17 +13,19 @@ use tracing::{debug, warn};
 
 use super::budgets::{Budget, News};
 use super::item::Item;
-use super::reach::{Reach, Step};
+use super::reach::{Order, Reach, Step};
+use super::resume::{self, Asked, BrokenOff};
 use super::room::{Room, Share};
 use super::stretch::{Stretch, Stretches};
 use super::sweep::Watched;
 use super::{Error, Event, Inner, Told};
 use crate::config::{Connection, Facts, Flow, Name, Placement};
-use crate::fetch::{self, Pages, Reason, Start, Waiting, World};
+use crate::fetch::{self, Pages, Position, Reason, Start, Waiting, World};
 use crate::http::{Authorization, Client};
 use crate::merge::{self, Seen};
 use crate::oauth::{self, AccessToken};
 use crate::record::{CursorValue, FieldPath, Page, Tally};
+use crate::remedy::Remedy;
 use crate::secret::ExposeSecret;
 use crate::template::Template;
 use crate::{bookmark, clock, journal, store};
@@ -34,8 +36,14 @@ const PAGES_AHEAD: usize = 2;
 /// commit to cost little beside the rows, little enough to stay within a small process.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// A fetched page with its share of the memory for pages.
-type Fetched = (Page, Option<Share>);
+/// A fetched page.
+struct Fetched {
+    page: Page,
+    /// Its share of the memory for pages.
+    share: Option<Share>,
+    /// How another run may ask for the page after it.
+    next: Option<Position>,
+}
 
 /// What a run reads, and the way to it.
 struct Source {
@@ -71,6 +79,8 @@ struct Standing {
 
 struct Progress {
     tally: Tally,
+    /// What is asked for, with its digest; nothing if another run need not go on with it.
+    asked: Option<(String, Asked)>,
     reach: Option<Reach>,
     /// The columns that say for which item a row was read, with their values.
     given: Arc<Vec<(FieldPath, String)>>,
@@ -119,6 +129,7 @@ impl<'a> Pull<'a> {
             began,
             progress: Mutex::new(Progress {
                 tally: so_far.tally,
+                asked: None,
                 reach: None,
                 given: Arc::default(),
                 why: None,
@@ -147,7 +158,7 @@ impl<'a> Pull<'a> {
     pub(super) async fn whole(&self) -> Result<(), Error> {
         let deadline = clock::after(self.began, self.flow.timeout);
         tokio::select! {
-            result = self.stretches() => result,
+            result = self.stretches() => self.settled(result).await,
             () = self.house.clock.sleep_until(deadline) => {
                 let why = self.progress().why.take();
                 Err(Error::TimedOut { limit: self.flow.timeout, why })
@@ -156,21 +167,41 @@ impl<'a> Pull<'a> {
         }
     }
 
-    /// Reads one stretch of the cursor's line after the other, each to its end.
+    /// Has no run go on behind what only a person can set right.
+    async fn settled(&self, result: Result<(), Error>) -> Result<(), Error> {
+        let is_stuck = |error: &Error| match error.remedy() {
+            Remedy::Wait | Remedy::Login => false,
+            Remedy::EditConfig | Remedy::Report => true,
+        };
+        if result.as_ref().is_err_and(is_stuck) {
+            self.forget().await?;
+        }
+        result
+    }
+
+    /// Reads to its end what an earlier run has begun, then one stretch of the cursor's line after
+    /// the other.
     async fn stretches(&self) -> Result<(), Error> {
+        let facts = self.facts().await?;
+        let located = self.connection.located(&facts);
+        let connection = located.map_err(|error| Error::of_base(&self.item.account, error))?;
+        let asks = resume::digest(self.flow, &connection);
+        let cursor = self.flow.resource.cursor.as_ref();
+        if let Some(broken_off) = self.broken_off(&asks).await? {
+            let done = self.rest(&connection, &facts, &asks, broken_off).await?;
+            if done && cursor.is_none() {
+                return Ok(()); // all of it was read
+            }
+        }
         let Standing {
             bookmark: before,
             must_read_all,
         } = self.standing().await?;
         let from = before.clone().filter(|_| !must_read_all);
-        let cursor = self.flow.resource.cursor.as_ref();
         let zone = self.connection.time_zone.clone();
-        let stretches = Stretches::new(cursor, from.clone(), self.began, zone.clone());
+        let stretches = Stretches::new(cursor, from.clone(), self.began, zone);
         let has_windows = cursor.is_some_and(|cursor| cursor.window.is_some());
         self.progress().is_from_start = from.is_none() && !has_windows;
-        let facts = self.facts().await?;
-        let located = self.connection.located(&facts);
-        let connection = located.map_err(|error| Error::of_base(&self.item.account, error))?;
         let mut next = stretches.first();
         while let Some(stretch) = next {
             next = stretches.after(&stretch);
@@ -179,24 +210,115 @@ impl<'a> Pull<'a> {
                 until,
                 order,
             } = stretch;
-            let reach = Reach::new(before.clone(), self.began, zone.clone(), order);
-            self.progress().reach = Some(reach);
-            let start = Start {
-                account: self.flow.named(&self.item.account),
-                facts: Arc::clone(&facts),
-                each: self.item.each.clone(),
+            let asked = Asked {
+                began: self.began,
                 since,
                 until,
-                now: self.began,
             };
-            self.pages(&connection, &start).await?;
+            let start = self.start(&facts, &asked);
+            self.begin(before.clone(), asked, order, &asks);
+            self.pages(&connection, &start, None).await?;
             self.complete().await?;
         }
         Ok(())
     }
 
-    /// Fetches and merges every page of a stretch.
-    async fn pages(&self, connection: &Connection, start: &Start) -> Result<(), Error> {
+    /// Returns the read of an earlier run that this one may go on with: one that asked for the same
+    /// not too long ago.
+    async fn broken_off(&self, asks: &str) -> Result<Option<BrokenOff>, Error> {
+        let (name, part) = (self.flow.name.clone(), self.item.part());
+        let data = &self.house.data;
+        let kept = data.read(move |connection| bookmark::kept(connection, &name, &part));
+        let kept: Option<bookmark::Position> = kept.await.map_err(Error::Store)?;
+        let is_fresh = |position: &bookmark::Position| {
+            clock::until(position.kept_at, self.began) < self.flow.resume_within
+        };
+        Ok(kept
+            .filter(|position| position.asks == asks && is_fresh(position))
+            // What another version kept may not be understood.
+            .and_then(|position| serde_json::from_str(&position.state).ok()))
+    }
+
+    /// Reads the rest of what an earlier run has begun; false if the source no longer knows where
+    /// that was. It tells nothing of rows that are gone: which ones the earlier run saw is not kept.
+    async fn rest(
+        &self,
+        connection: &Connection,
+        facts: &Arc<Facts>,
+        asks: &str,
+        broken_off: BrokenOff,
+    ) -> Result<bool, Error> {
+        let BrokenOff {
+            position,
+            asked,
+            so_far,
+        } = broken_off;
+        let page = position.page();
+        self.note(format!("resumed at page {page}")).await;
+        let order = asked.order(self.flow.resource.cursor.as_ref());
+        let start = self.start(facts, &asked);
+        let Standing { bookmark, .. } = self.standing().await?;
+        self.begin(bookmark, asked, order, asks);
+        let reach = self.progress().reach.take();
+        self.progress().reach = reach.map(|reach| reach.going_on(so_far));
+        let pages = self.tally().pages;
+        match self.pages(connection, &start, Some(position)).await {
+            Ok(()) => {
+                self.complete().await?;
+                Ok(true)
+            }
+            Err(error) => match resume::refusal(&error) {
+                Some(status) if self.tally().pages == pages => {
+                    let note = format!(
+                        "the source no longer knows page {page} (answered {status}): starting over"
+                    );
+                    self.note(note).await;
+                    self.forget().await?;
+                    Ok(false)
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Forgets where the read was broken off.
+    async fn forget(&self) -> Result<(), Error> {
+        let (name, part) = (self.flow.name.clone(), self.item.part());
+        let forgotten = self
+            .house
+            .data
+            .write(move |tx| bookmark::forget(tx, &name, &part));
+        forgotten.await.map_err(Error::Store)
+    }
+
+    fn start(&self, facts: &Arc<Facts>, asked: &Asked) -> Start {
+        Start {
+            account: self.flow.named(&self.item.account),
+            facts: Arc::clone(facts),
+            each: self.item.each.clone(),
+            since: asked.since.clone(),
+            until: asked.until.clone(),
+            now: asked.began,
+        }
+    }
+
+    /// Begins to take note of what a read brings.
+    fn begin(&self, before: Option<CursorValue>, asked: Asked, order: Order, asks: &str) {
+        let zone = self.connection.time_zone.clone();
+        // An ordered read moves its bookmark with each page, and starts there the next time.
+        let resumes = order != Order::Ascending && !self.flow.resume_within.is_zero();
+        let mut progress = self.progress();
+        progress.reach = Some(Reach::new(before, asked.began, zone, order));
+        progress.asked = resumes.then(|| (asks.to_owned(), asked));
+    }
+
+    /// Fetches and merges every page of a stretch, from a position on if there is one.
+    async fn pages(
+        &self,
+        connection: &Connection,
+        start: &Start,
+        from: Option<Position>,
+    ) -> Result<(), Error> {
         let given = Arc::new(self.given(start)?);
         self.progress().watched.group = Some(merge::group(&given));
         self.progress().given = given;
@@ -204,11 +326,15 @@ impl<'a> Pull<'a> {
         let pages = pages.map_err(|error| Error::of_request(&self.item.account, error))?;
         let (data, budgets) = (&self.house.data, &self.house.budgets);
         let budget = budgets.of(data, connection, pages.tenant()).await?;
-        let source = Source {
+        let mut source = Source {
             pages,
             budget: Arc::clone(self.budget.get_or_init(|| budget)),
             http: self.http()?,
         };
+        if let Some(position) = from {
+            // A host that may no longer be asked is no reason not to read what may be.
+            source.pages.go_on(position);
+        }
         let (ahead, arrived) = mpsc::channel(PAGES_AHEAD);
         // A failed fetch ends the fetching, and what arrived before it is still merged; a failed
         // merge ends both at once.
@@ -281,7 +407,9 @@ impl<'a> Pull<'a> {
                 records = page.records.len(), "page fetched");
             let share = room.take(page.size()).await;
             let number = page.number;
-            if ahead.send((page, share)).await.is_err() {
+            let next = source.pages.position();
+            let fetched = Fetched { page, share, next };
+            if ahead.send(fetched).await.is_err() {
                 return Ok(()); // the merge failed, and tells why itself
             }
             if self.met_the_known(number).await {
@@ -395,25 +523,31 @@ impl<'a> Pull<'a> {
     async fn merge(&self, mut arrived: mpsc::Receiver<Fetched>) -> Result<(), Error> {
         // The first page goes alone: what it had may decide how far the bookmark goes.
         let mut most = 0;
-        while let Some((first, share)) = arrived.recv().await {
-            let mut bytes = first.body.len();
-            let (mut batch, mut shares) = (vec![first], vec![share]);
+        while let Some(Fetched {
+            page,
+            share,
+            mut next,
+        }) = arrived.recv().await
+        {
+            let mut bytes = page.body.len();
+            let (mut batch, mut shares) = (vec![page], vec![share]);
             while bytes < most {
-                let Ok((page, share)) = arrived.try_recv() else {
+                let Ok(more) = arrived.try_recv() else {
                     break;
                 };
-                bytes += page.body.len();
-                batch.push(page);
-                shares.push(share);
+                bytes += more.page.body.len();
+                batch.push(more.page);
+                shares.push(more.share);
+                next = more.next;
             }
-            self.merge_batch(batch).await?;
+            self.merge_batch(batch, next).await?;
             drop(shares);
             most = BATCH_BYTES;
         }
         Ok(())
     }
 
-    async fn merge_batch(&self, batch: Vec<Page>) -> Result<(), Error> {
+    async fn merge_batch(&self, batch: Vec<Page>, next: Option<Position>) -> Result<(), Error> {
         let (name, part) = (self.flow.name.clone(), self.item.part());
         let (run, at) = (self.run, self.house.clock.now());
         let account = self.flow.named(&self.item.account);
@@ -425,6 +559,7 @@ impl<'a> Pull<'a> {
             .cursor
             .as_ref()
             .map(|cursor| (cursor.field.clone(), cursor.format.clone()));
+        let asked = self.progress().asked.clone();
         let last = batch.last().map_or(0, |page| page.number);
         let news = self.budget.get().and_then(|budget| budget.news());
         let tombstones = self.flow.resource.tombstones.clone();
@@ -453,6 +588,15 @@ impl<'a> Pull<'a> {
             let merged = merge::upsert(tx, &table, &batch, noting)?;
             if let Some(reach) = &mut reach {
                 take(tx, &name, &part, reach.merged(merged.span), run, at)?;
+            }
+            if let (Some(reach), Some((asks, asked)), Some(position)) = (&reach, asked, next) {
+                let so_far = reach.so_far().clone();
+                let broken_off = BrokenOff {
+                    position,
+                    asked,
+                    so_far,
+                };
+                bookmark::keep(tx, &name, &part, &broken_off.kept(asks, at), run)?;
             }
             journal::progress(tx, run, &merged.tally)?;
             news.map_or(Ok(()), |news| news.keep(tx, at))?;
@@ -496,7 +640,10 @@ impl<'a> Pull<'a> {
         Ok(self
             .house
             .data
-            .write(move |tx| take(tx, &name, &part, step, run, at))
+            .write(move |tx| {
+                bookmark::forget(tx, &name, &part)?;
+                take(tx, &name, &part, step, run, at)
+            })
             .await?)
     }
 

@@ -3,6 +3,7 @@
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::config::Cursor;
 use crate::record::{CursorSpan, CursorValue};
@@ -43,9 +44,7 @@ pub(super) struct Reach {
     ordered: bool,
     /// True once a page of a newest-first feed holds nothing but what earlier runs have read.
     met_the_known: bool,
-    seen: CursorSpan,
-    /// The greatest value of the first pages: whatever changed after them has a greater one.
-    first: Option<CursorValue>,
+    so_far: SoFar,
 }
 
 /// What a read is to cover, and in which order it comes.
@@ -59,6 +58,14 @@ pub(super) enum Order {
     NewestFirst(Option<CursorValue>),
     /// Any, but all of a window that ends here.
     Window(CursorValue),
+}
+
+/// What the pages of a read had, as far as it matters for the rest of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct SoFar {
+    seen: CursorSpan,
+    /// The greatest value of the first pages: whatever changed after them has a greater one.
+    first: Option<CursorValue>,
 }
 
 /// What to do with the bookmark in the transaction that merges some pages.
@@ -86,9 +93,18 @@ impl Reach {
             ordered: order == Order::Ascending,
             order,
             met_the_known: false,
-            seen: CursorSpan::default(),
-            first: None,
+            so_far: SoFar::default(),
         }
+    }
+
+    /// Goes on from what the pages had that an earlier run has read.
+    pub(super) fn going_on(self, so_far: SoFar) -> Self {
+        Self { so_far, ..self }
+    }
+
+    /// Returns what the pages had so far.
+    pub(super) fn so_far(&self) -> &SoFar {
+        &self.so_far
     }
 
     /// Takes note of merged records and says where the bookmark goes with them.
@@ -96,8 +112,8 @@ impl Reach {
     /// In an ordered read nothing that is still to come can be less than what came, so each page
     /// moves the bookmark; otherwise only [`Reach::at_end`] does.
     pub(super) fn merged(&mut self, span: CursorSpan) -> Step {
-        if self.first.is_none() {
-            self.first.clone_from(&span.greatest);
+        if self.so_far.first.is_none() {
+            self.so_far.first.clone_from(&span.greatest);
         }
         let is_known = match &self.order {
             Order::NewestFirst(Some(since)) => {
@@ -110,15 +126,15 @@ impl Reach {
             Order::Any | Order::Ascending | Order::NewestFirst(None) | Order::Window(_) => false,
         };
         self.met_the_known |= is_known && !span.rises;
-        self.seen.append(span);
+        self.so_far.seen.append(span);
         if !self.ordered {
             return Step::Stay;
         }
-        if self.seen.disordered {
+        if self.so_far.seen.disordered {
             self.ordered = false;
             return Step::Back(self.before.clone());
         }
-        let greatest = self.seen.greatest.clone();
+        let greatest = self.so_far.seen.greatest.clone();
         self.forward(greatest.map(|greatest| self.held(greatest)))
     }
 
@@ -131,7 +147,9 @@ impl Reach {
     pub(super) fn at_end(&self) -> Step {
         let greatest = match &self.order {
             Order::Window(end) => Some(end.clone()),
-            Order::Any | Order::Ascending | Order::NewestFirst(_) => self.seen.greatest.clone(),
+            Order::Any | Order::Ascending | Order::NewestFirst(_) => {
+                self.so_far.seen.greatest.clone()
+            }
         };
         self.forward(greatest.map(|greatest| self.held(greatest)))
     }
@@ -143,7 +161,7 @@ impl Reach {
 
     /// Says what about the cursor a person should know, if anything.
     pub(super) fn note(&self, cursor: &Cursor) -> Option<String> {
-        if self.seen.greatest.is_none() && self.seen.missing > 0 {
+        if self.so_far.seen.greatest.is_none() && self.so_far.seen.missing > 0 {
             let how = match &cursor.format {
                 Some(_) => " as `cursor.format` has it",
                 None => "",
@@ -155,7 +173,10 @@ impl Reach {
         }
         let (promised, broken) = match self.order {
             Order::Ascending => ("ordered", !self.ordered),
-            Order::NewestFirst(Some(_)) => ("newest_first", self.seen.rises && !self.met_the_known),
+            Order::NewestFirst(Some(_)) => (
+                "newest_first",
+                self.so_far.seen.rises && !self.met_the_known,
+            ),
             Order::Any | Order::NewestFirst(None) | Order::Window(_) => return None,
         };
         broken
@@ -179,8 +200,8 @@ impl Reach {
             CursorValue::Civil(at) => {
                 CursorValue::Civil(at.min(earliest_after(self.began, self.zone.as_ref())))
             }
-            other => match &self.first {
-                Some(first) if !self.ordered && self.seen.disordered && *first < other => {
+            other => match &self.so_far.first {
+                Some(first) if !self.ordered && self.so_far.seen.disordered && *first < other => {
                     first.clone()
                 }
                 _ => other,

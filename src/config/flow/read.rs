@@ -19,6 +19,12 @@ const TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// What a run's time limit may be.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(7 * 86_400);
 
+/// How old the page may be at which a broken-off read goes on, unless the flow says otherwise: a
+/// spent daily budget is a day, and few sources keep a place for longer.
+const RESUME_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
+/// What that may be.
+const RESUMES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30 * 86_400);
+
 /// The connections a flow may name; one that could not be read is there without its settings.
 pub(in crate::config) type Connections = BTreeMap<Name, Option<Written>>;
 
@@ -38,6 +44,9 @@ pub(in crate::config) fn read(
     let schedule = when::read(&flow);
     let enabled = flow.or("enabled", true, |item| item.boolean());
     let timeout = flow.or("timeout", TIMEOUT, |item| item.duration(TIMEOUTS));
+    let resume_within = flow.or("resume_within", RESUME_WITHIN, |item| {
+        item.duration(RESUMES)
+    });
     let accounts = match flow.get("accounts") {
         Some(item) => accounts(&item, written)?,
         None => Accounts::Nameless,
@@ -74,6 +83,7 @@ pub(in crate::config) fn read(
         name,
         schedule: schedule.filter(|_| enabled),
         timeout,
+        resume_within,
         accounts,
         for_each,
         connection: connection?,
