@@ -29,8 +29,8 @@ use tokio::sync::oneshot;
 
 use self::meter::{Metered, Over, Run};
 
-/// The most steps the programs of one page may take; a step is a call or a value of a loop, about a
-/// tenth of a microsecond. Reshaping a hundred thousand records takes a few million.
+/// The most steps the programs of one page may take: seconds of a busy machine. A step is a call or a
+/// value of a loop. Reshaping a hundred thousand records takes a few million.
 pub const STEPS: u64 = 50_000_000;
 /// The stack of a thread that runs programs. It must leave room beyond what [`meter`] allows, for
 /// values that are taken apart at the end of the deepest call.
@@ -40,6 +40,10 @@ const STACK: usize = 16 << 20;
 const KEPT: usize = 4_096;
 /// What the program is called among the definitions of the language.
 const MAIN: &str = "__program__";
+/// A function of ours that gives an object without the fields named in an array, the others in their
+/// order. jq's own `del` moves the last field to the place that becomes free, and taking an object apart
+/// to put it together again is slow.
+pub const WITHOUT: &str = "__without";
 /// What jq has and a program here does not, because it reaches beyond the input.
 const ABSENT: [&str; 12] = [
     "env",

@@ -15,9 +15,9 @@ use jaq_core::native::Fun;
 use jaq_core::ops::Math;
 use jaq_core::path::{Part, Path};
 use jaq_core::{Cv, DataT, Exn, Native, ValXs, data::HasLut, native};
-use jaq_json::{Num, Val};
+use jaq_json::{Num, Rc, Val};
 
-use super::{Allowance, Error, text};
+use super::{Allowance, Error, WITHOUT, text};
 
 /// How much stack a program may use; what runs it has a multiple of it.
 const DEEPEST_STACK: usize = 6 << 20;
@@ -177,9 +177,10 @@ pub(super) fn natives() -> impl Iterator<Item = Fun<Metered>> {
             Ok(value) => update(value),
             Err(over) => box_once(Err(over)),
         });
-    let own: [Fun<Metered>; 4] = [
+    let own: [Fun<Metered>; 5] = [
         (STEP, native::v(0), step),
         (CHECK, native::v(1), check),
+        (WITHOUT, native::v(1), Native::new(|cv| without(cv))),
         (TIMES, native::v(2), Native::new(|cv| times(cv))),
         (SHALLOW, native::v(0), Native::new(|cv| shallow(cv))),
     ];
@@ -216,6 +217,18 @@ fn times<'a>((mut context, _): Cv<'a, Metered>) -> ValXs<'a, Val> {
         true => box_once(Err(Over::Length.halts())),
         false => native::bome(left * right),
     }
+}
+
+/// An object without some of its fields; any other value as it is.
+fn without<'a>((mut context, value): Cv<'a, Metered>) -> ValXs<'a, Val> {
+    let names = context.pop_var();
+    box_once(Ok(match (value, names) {
+        (Val::Obj(mut fields), Val::Arr(names)) => {
+            Rc::make_mut(&mut fields).retain(|name, _| !names.contains(name));
+            Val::Obj(fields)
+        }
+        (other, _) => other,
+    }))
 }
 
 /// A text whose JSON is not too deep to be read.

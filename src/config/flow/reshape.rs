@@ -8,7 +8,7 @@ use super::resource::field;
 use crate::config::keys;
 use crate::config::program::program;
 use crate::config::reader::{Item, Table};
-use crate::jq::Program;
+use crate::jq::{Program, WITHOUT};
 use crate::record::FieldPath;
 
 /// Reads one step as a part of the program.
@@ -74,29 +74,15 @@ fn dropped(item: &Item<'_>) -> Option<String> {
     let items = item.list("an array of fields such as [\"attributes\"]")?;
     let paths: Option<Vec<FieldPath>> = items.iter().map(field).collect();
     let paths = paths?;
-    let (plain, nested): (Vec<_>, Vec<_>) =
-        paths.iter().partition(|path| path.segments().len() == 1);
-    let names: Vec<_> = plain
-        .iter()
-        .map(|path| literal(&path.segments()[0]))
-        .collect();
-    let mut steps = Vec::new();
-    if !names.is_empty() {
-        // `del` moves the last field to the place that becomes free; columns come in this order.
-        let names = names.join(", ");
-        steps.push(format!(
-            "with_entries(.key as $key | select([{names}] | index($key) | not))"
-        ));
-    }
-    steps.extend(nested.iter().map(|path| without(path.segments())));
-    Some(steps.join("\n| "))
+    let steps = paths.iter().map(|path| without(path.segments()));
+    Some(steps.collect::<Vec<_>>().join("\n| "))
 }
 
 /// A program that removes a field, if everything on the way to it is there.
 fn without(path: &[String]) -> String {
     match path {
         [] => ".".to_owned(),
-        [name] => format!("del(.[{}])", literal(name)),
+        [name] => format!("{WITHOUT}([{}])", literal(name)),
         [name, rest @ ..] => {
             let (name, rest) = (literal(name), without(rest));
             format!("if (.[{name}] | type) == \"object\" then .[{name}] |= ({rest}) else . end")
