@@ -56,6 +56,8 @@ pub enum Canned {
     RetryAfter(u32),
     /// A 200 that is not JSON to its end.
     Garbled,
+    /// A 200 with an empty list, as the API answers who has lost the right to read a resource.
+    NoRecords,
 }
 
 /// Faults that wait for their requests.
@@ -114,6 +116,7 @@ impl Canned {
             Self::RetryAfter(seconds) => Reply::empty(StatusCode::TOO_MANY_REQUESTS)
                 .with(header::RETRY_AFTER, &seconds.to_string()),
             Self::Garbled => Reply::json(StatusCode::OK, r#"{"access_token":"#),
+            Self::NoRecords => Reply::json(StatusCode::OK, r#"{"d":{"results":[]}}"#),
         }
     }
 }
