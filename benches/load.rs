@@ -4,6 +4,9 @@
 //! process, and has them loaded by the real program and by the floor in turn, each as a process of
 //! its own: first load, unchanged, one row in a hundred changed. Figures are medians over the
 //! rounds; trust the ratios, which come from one run on one machine.
+//!
+//! `cargo bench --bench load -- --shapes` loads the same records in each way that does not stream, and
+//! shows how many times as long that takes as streaming them.
 
 #![allow(
     clippy::print_stdout,
@@ -36,6 +39,17 @@ use server::Server;
 
 const ROWS: usize = 100_000;
 const ROUNDS: usize = 5;
+/// The ways to read the same records, streaming first.
+const SHAPES: [(&str, &str); 5] = [
+    ("streamed", "records = \"items\""),
+    ("RFC 9535", "records = \"$.items[?@.ID]\""),
+    ("records.jq", "records = { jq = \".items[]\" }"),
+    ("filter", "records = \"items\"\nfilter = \".ID != null\""),
+    (
+        "filter, compute",
+        "records = \"items\"\nfilter = \".ID != null\"\ncompute = { Twice = \".BudgetedAmount * 2\" }",
+    ),
+];
 /// How often a child's peak memory is read; what it uses in its last moment may be missed.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -52,6 +66,9 @@ fn main() {
             .unwrap_or(default)
     };
     let (rows, rounds) = (number("--rows", ROWS), number("--rounds", ROUNDS));
+    if words.iter().any(|word| word == "--shapes") {
+        return shapes(rows, rounds);
+    }
     let mut figures: Vec<[[Figure; 2]; 3]> = Vec::new();
     let records = Records::new(rows);
     println!(
@@ -89,6 +106,33 @@ fn main() {
     }
 }
 
+/// Loads the same records in every way, in turn, each time into a new database.
+fn shapes(rows: usize, rounds: usize) {
+    let mut seconds = [(); SHAPES.len()].map(|()| Vec::new());
+    for _ in 0..rounds {
+        for (seconds, (_, records)) in seconds.iter_mut().zip(SHAPES) {
+            let directory = tempfile::tempdir().unwrap();
+            let server = Server::start();
+            server.serve(Records::new(rows).bodies());
+            let config = directory.path().join("tidegate.toml");
+            std::fs::write(&config, config_text(server.address(), records)).unwrap();
+            run(tidegate(&config).args(["vault", "init"]));
+            seconds.push(run(tidegate(&config).arg("--run-now")).seconds);
+        }
+    }
+    let medians = seconds.map(|mut seconds: Vec<f64>| {
+        seconds.sort_by(f64::total_cmp);
+        seconds[seconds.len() / 2]
+    });
+    for ((name, _), median) in SHAPES.iter().zip(medians) {
+        println!(
+            "{name:<16} {:>8.0} r/s {:>7.2} times as long",
+            rows as f64 / median,
+            median / medians[0]
+        );
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Figure {
     seconds: f64,
@@ -101,7 +145,7 @@ fn round(rows: usize) -> [[Figure; 2]; 3] {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start();
     let config = directory.path().join("tidegate.toml");
-    std::fs::write(&config, config_text(server.address())).unwrap();
+    std::fs::write(&config, config_text(server.address(), SHAPES[0].1)).unwrap();
     run(tidegate(&config).args(["vault", "init"]));
     let floor_database = directory.path().join("floor.db");
     let mut figures = [[Figure::default(); 2]; 3];
@@ -130,10 +174,10 @@ fn tidegate(config: &Path) -> Command {
     command
 }
 
-fn config_text(address: &str) -> String {
+fn config_text(address: &str, records: &str) -> String {
     format!(
         "[connection.source]\nbase_url = \"http://{address}\"\n\n\
-         [flow.project]\nconnection = \"source\"\nurl = \"/page/1\"\nrecords = \"items\"\n\
+         [flow.project]\nconnection = \"source\"\nurl = \"/page/1\"\n{records}\n\
          paging = {{ style = \"next_url\", path = \"next\" }}\nkey = [\"ID\"]\n"
     )
 }

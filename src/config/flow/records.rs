@@ -303,6 +303,15 @@ pub(super) fn check_format(flow: &Table<'_>, format: &Format, paging: Option<&Pa
             "remove `records`; `transform` takes records apart",
         );
     }
+    if let Some(item) = flow.get("tombstones")
+        && item
+            .value
+            .as_table()
+            .is_some_and(|table| table.contains_key("list"))
+    {
+        let message = format!("{name} has no place for a list of what is gone");
+        flow.contradiction(&item, &message, "a `field` of each record may tell it");
+    }
     let reads_body = paging.is_some_and(Paging::reads_body);
     if let (Some(item), true) = (
         flow.get("paging").or_else(|| flow.get("format")),

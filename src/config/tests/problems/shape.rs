@@ -103,6 +103,11 @@ fn formats() {
             "in JSON Lines each line is a record .. `transform` takes records apart",
         ),
         (
+            more("format = \"csv\"\ntombstones = { list = \"gone\", key = \"id\" }"),
+            "10:1",
+            "CSV has no place for a list of what is gone .. a `field` of each record",
+        ),
+        (
             with("", "format = \"csv\"").replace("paging = \"none\"", "paging = \"odata\""),
             "7:1",
             "CSV has no place where the next page could be named",
