@@ -5,6 +5,9 @@
 //! counts. So a slow source gets a transaction per page, a fast one several pages per transaction,
 //! and memory is bounded by [`Room`].
 
+mod ask;
+mod rest;
+
 use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::Timestamp;
@@ -19,14 +22,11 @@ use super::room::{Room, Share};
 use super::stretch::{Stretch, Stretches};
 use super::sweep::Watched;
 use super::{Error, Event, Inner, Told};
-use crate::config::{Connection, Facts, Flow, Name, Placement};
-use crate::fetch::{self, Pages, Position, Reason, Start, Waiting, World};
-use crate::http::{Authorization, Client};
+use crate::config::{Connection, Facts, Flow, Name};
+use crate::fetch::{self, Pages, Position, Reason, Start};
+use crate::http::Client;
 use crate::merge::{self, Seen};
-use crate::oauth::{self, AccessToken};
 use crate::record::{CursorValue, FieldPath, Page, Tally};
-use crate::remedy::Remedy;
-use crate::secret::ExposeSecret;
 use crate::template::Template;
 use crate::{bookmark, clock, journal, store};
 
@@ -167,18 +167,6 @@ impl<'a> Pull<'a> {
         }
     }
 
-    /// Has no run go on behind what only a person can set right.
-    async fn settled(&self, result: Result<(), Error>) -> Result<(), Error> {
-        let is_stuck = |error: &Error| match error.remedy() {
-            Remedy::Wait | Remedy::Login => false,
-            Remedy::EditConfig | Remedy::Report => true,
-        };
-        if result.as_ref().is_err_and(is_stuck) {
-            self.forget().await?;
-        }
-        result
-    }
-
     /// Reads to its end what an earlier run has begun, then one stretch of the cursor's line after
     /// the other.
     async fn stretches(&self) -> Result<(), Error> {
@@ -221,74 +209,6 @@ impl<'a> Pull<'a> {
             self.complete().await?;
         }
         Ok(())
-    }
-
-    /// Returns the read of an earlier run that this one may go on with: one that asked for the same
-    /// not too long ago.
-    async fn broken_off(&self, asks: &str) -> Result<Option<BrokenOff>, Error> {
-        let (name, part) = (self.flow.name.clone(), self.item.part());
-        let data = &self.house.data;
-        let kept = data.read(move |connection| bookmark::kept(connection, &name, &part));
-        let kept: Option<bookmark::Position> = kept.await.map_err(Error::Store)?;
-        let is_fresh = |position: &bookmark::Position| {
-            clock::until(position.kept_at, self.began) < self.flow.resume_within
-        };
-        Ok(kept
-            .filter(|position| position.asks == asks && is_fresh(position))
-            // What another version kept may not be understood.
-            .and_then(|position| serde_json::from_str(&position.state).ok()))
-    }
-
-    /// Reads the rest of what an earlier run has begun; false if the source no longer knows where
-    /// that was. It tells nothing of rows that are gone: which ones the earlier run saw is not kept.
-    async fn rest(
-        &self,
-        connection: &Connection,
-        facts: &Arc<Facts>,
-        asks: &str,
-        broken_off: BrokenOff,
-    ) -> Result<bool, Error> {
-        let BrokenOff {
-            position,
-            asked,
-            so_far,
-        } = broken_off;
-        let page = position.page();
-        self.note(format!("resumed at page {page}")).await;
-        let order = asked.order(self.flow.resource.cursor.as_ref());
-        let start = self.start(facts, &asked);
-        let Standing { bookmark, .. } = self.standing().await?;
-        self.begin(bookmark, asked, order, asks);
-        let reach = self.progress().reach.take();
-        self.progress().reach = reach.map(|reach| reach.going_on(so_far));
-        let pages = self.tally().pages;
-        match self.pages(connection, &start, Some(position)).await {
-            Ok(()) => {
-                self.complete().await?;
-                Ok(true)
-            }
-            Err(error) => match resume::refusal(&error) {
-                Some(status) if self.tally().pages == pages => {
-                    let note = format!(
-                        "the source no longer knows page {page} (answered {status}): starting over"
-                    );
-                    self.note(note).await;
-                    self.forget().await?;
-                    Ok(false)
-                }
-                _ => Err(error),
-            },
-        }
-    }
-
-    /// Forgets where the read was broken off.
-    async fn forget(&self) -> Result<(), Error> {
-        let (name, part) = (self.flow.name.clone(), self.item.part());
-        let forgotten = self
-            .house
-            .data
-            .write(move |tx| bookmark::forget(tx, &name, &part));
-        forgotten.await.map_err(Error::Store)
     }
 
     fn start(&self, facts: &Arc<Facts>, asked: &Asked) -> Start {
@@ -435,88 +355,6 @@ impl<'a> Pull<'a> {
             .await;
         let progress = self.progress();
         progress.reach.as_ref().is_some_and(Reach::met_the_known)
-    }
-
-    /// Fetches one page, unless the house is told to stop while nothing is on its way.
-    async fn next_page(&self, source: &mut Source) -> Result<Option<Page>, Error> {
-        let idle = watch::Sender::new(false);
-        let told = |waiting: Waiting| {
-            idle.send_replace(true);
-            let Waiting { until, reason } = waiting;
-            self.progress().waits(&reason);
-            let reason = reason.to_string();
-            let flow = self.flow.name.to_string();
-            self.told.say(Event::Waiting {
-                flow,
-                until,
-                reason,
-            });
-        };
-        let stopped = async {
-            self.house.stop.gently.cancelled().await;
-            // A request under way is waited for; a pause before the next one is not.
-            let _ = idle.subscribe().wait_for(|idle| *idle).await;
-        };
-        if self.house.stop.gently.is_cancelled() {
-            return Err(Error::Interrupted);
-        }
-        tokio::select! {
-            page = self.authorized(source, &told) => page,
-            () = stopped => Err(Error::Interrupted),
-        }
-    }
-
-    /// Asks with a usable access token, and once more with a newer one if that is refused.
-    async fn authorized(
-        &self,
-        source: &mut Source,
-        told: &(dyn Fn(Waiting) + Send + Sync),
-    ) -> Result<Option<Page>, Error> {
-        let account = &self.item.account;
-        let token = self.house.keeper.authorization(account).await?;
-        let first = self.ask(source, token.as_ref(), told).await;
-        let Some(token) = &token else {
-            return Ok(first?);
-        };
-        let keeper = &self.house.keeper;
-        let newer = match &first {
-            Err(fetch::Error::Unauthorized { .. }) => {
-                Some(keeper.rejected(account, token.generation).await?)
-            }
-            Err(fetch::Error::Forbidden { .. }) => keeper.newer(account, token.generation).await?,
-            _ => None,
-        };
-        let Some(newer) = newer else {
-            return Ok(first?);
-        };
-        match self.ask(source, Some(&newer), told).await {
-            // Not for its age, then: a third would fare no better.
-            Err(fetch::Error::Unauthorized { .. }) => {
-                Err(Error::OAuth(oauth::Error::AccessRefused {
-                    account: account.clone(),
-                }))
-            }
-            second => Ok(second?),
-        }
-    }
-
-    async fn ask(
-        &self,
-        source: &mut Source,
-        token: Option<&AccessToken>,
-        told: &(dyn Fn(Waiting) + Send + Sync),
-    ) -> Result<Option<Page>, fetch::Error> {
-        let placement = &self.connection.placement;
-        let authorization = token.map(|token| carried(token, placement));
-        let world = World {
-            http: &source.http,
-            clock: &*self.house.clock,
-            limits: &source.budget.limits,
-            hosts: &self.house.hosts,
-            authorization: authorization.as_ref(),
-            told,
-        };
-        source.pages.next(&world).await
     }
 
     /// Merges what arrives: each transaction holds whole pages, their counts and their bookmark.
@@ -676,20 +514,6 @@ impl<'a> Pull<'a> {
         self.progress
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-/// Puts a credential where the source wants it.
-fn carried(credential: &AccessToken, placement: &Placement) -> Authorization {
-    let AccessToken {
-        token, username, ..
-    } = credential;
-    match (username, placement) {
-        (Some(username), _) => Authorization::basic(username.expose_secret(), token),
-        (None, Placement::Header { name, scheme }) => {
-            Authorization::header(name.clone(), scheme.as_deref(), token)
-        }
-        (None, Placement::Query(name)) => Authorization::query(name, token),
     }
 }
 

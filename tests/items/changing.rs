@@ -318,7 +318,7 @@ fn cases(mode: impl Fn() -> Mode) {
     }
     for _ in 0..number("TIDEGATE_CASES").unwrap_or(CASES) {
         let seed = Dice::any_seed();
-        println!("TIDEGATE_SEED={seed}");
+        eprintln!("TIDEGATE_SEED={seed}");
         case(mode(), seed);
     }
 }

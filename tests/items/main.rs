@@ -1,6 +1,7 @@
 //! Reading less, and reading for each: what a run asks its source, and what it keeps of the answers.
 #![cfg(feature = "test-clock")]
 #![allow(
+    clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a test that cannot go on has failed, and its backtrace says where"
 )]
