@@ -15,10 +15,11 @@ use support::TempHouse;
 use tidegate::config;
 
 /// Documents whose links are followed.
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "docs/connections.md",
     "docs/reading.md",
+    "examples/README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "tests/servers/README.md",

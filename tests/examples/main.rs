@@ -21,22 +21,36 @@ macro_rules! examples {
         $(
             #[test]
             fn $name() {
-                play::example(&stringify!($name).replace('_', "-"));
+                play::example(&file_name(stringify!($name)));
             }
         )*
 
         #[test]
         fn every_example_is_played() {
-            let played = [$(stringify!($name)),*].map(|name| name.replace('_', "-"));
-            let played: BTreeSet<String> = played.into_iter().collect();
+            let played = [$(stringify!($name)),*].into_iter();
+            let played: BTreeSet<String> = played.map(file_name).collect();
             assert_eq!(played, names(&examples(), "toml"), "examples/*.toml");
             assert_eq!(played, names(&scripts(), "txt"), "tests/examples/*.txt");
+            assert_eq!(played, listed(), "examples/README.md");
         }
     };
 }
 
 examples! {
+    adobe_sign,
+    asana,
+    r#box,
+    fitbit,
     github,
+    spotify,
+    strava,
+    typeform,
+    x,
+}
+
+/// Returns the name of the files that a test is about.
+fn file_name(test: &str) -> String {
+    test.trim_start_matches("r#").replace('_', "-")
 }
 
 fn examples() -> PathBuf {
@@ -45,6 +59,14 @@ fn examples() -> PathBuf {
 
 fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/examples")
+}
+
+/// Returns the names of the examples that the table of their README has.
+fn listed() -> BTreeSet<String> {
+    let text = std::fs::read_to_string(examples().join("README.md")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| ["));
+    rows.map(|row| row.split(']').next().unwrap().to_owned())
+        .collect()
 }
 
 /// Returns the names of the files that end so.

@@ -9,15 +9,19 @@ use crate::support::{Asked, Scripted, TempHouse, answer};
 
 /// What of a connection stays when it is played: its credential is a token of ours, and the token
 /// endpoints are played for the catalogue.
-const KEPT: [&str; 16] = [
+const KEPT: [&str; 20] = [
     "provider",
     "country",
     "shop",
+    "domain",
     "subdomain",
     "region",
     "shard",
     "account",
     "host",
+    "token_header",
+    "token_scheme",
+    "token_query",
     "headers",
     "time_zone",
     "limits",
@@ -48,6 +52,7 @@ pub(crate) fn example(name: &str) {
         Scripted::start(move |asked| stage.lock().unwrap().play(asked))
     };
     let text = read(crate::examples().join(format!("{name}.toml")));
+    stands_as_it_is(&text);
     let house = TempHouse::new(&played(&text, &script, &server.url));
     house.write_private("token", "a-token");
     house.run(&["check"]).expect_code(0);
@@ -57,6 +62,25 @@ pub(crate) fn example(name: &str) {
             Step::Rows { sql, rows } => assert_eq!(&found(&house, sql), rows, "{name}: {sql}"),
         }
     }
+}
+
+/// Tries `check` on the example itself, where every secret it names is there.
+#[track_caller]
+fn stands_as_it_is(example: &str) {
+    let mut house = TempHouse::new(example);
+    for name in quoted(example, "{ env = ") {
+        house.set_env(name, "a-secret");
+    }
+    for name in quoted(example, "{ file = ") {
+        house.write_private(name, "a-secret");
+    }
+    house.run(&["check"]).expect_code(0);
+}
+
+/// Returns what stands in quotes behind each `marker`.
+fn quoted<'a>(text: &'a str, marker: &str) -> Vec<&'a str> {
+    let behind = text.split(marker).skip(1);
+    behind.map(|rest| rest.split('"').nth(1).unwrap()).collect()
 }
 
 fn perform(house: &TempHouse, run: &Run, stage: &Mutex<Stage>) {
