@@ -38,14 +38,23 @@ macro_rules! examples {
 
 examples! {
     adobe_sign,
+    afas,
     asana,
     r#box,
+    exact_online,
     fitbit,
     github,
+    moneybird,
+    netsuite,
+    oracle_fusion,
+    quickbooks,
+    rabobank,
     spotify,
     strava,
     typeform,
+    visma,
     x,
+    xero,
 }
 
 /// Returns the name of the files that a test is about.
