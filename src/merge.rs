@@ -30,7 +30,7 @@ use jiff::Timestamp;
 
 pub use error::Error;
 pub use seen::Seen;
-pub use sweep::{Cover, Scope, Swept, TooMany, awaits_second_look, group, sweep};
+pub use sweep::{Cover, Scope, Swept, TooMany, awaits_second_look, group, purge, sweep};
 pub use tables::{ColumnInfo, TableInfo, exists, tables};
 
 use crate::config::{Table, Tombstones};

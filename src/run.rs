@@ -382,6 +382,9 @@ impl Inner {
                 Err(error) => result = result.and(Err(error)),
             }
         }
+        if result.is_ok() {
+            result = self.purge(flow).await;
+        }
         (result, tally)
     }
 

@@ -411,6 +411,18 @@ impl<'t, 'l> Rows<'t, 'l> {
     }
 }
 
+/// Removes for good the rows that were marked before an instant, if the table has marks at all.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn purge(tx: &Tx<'_>, table: &str, before: Timestamp) -> Result<(), Error> {
+    if shape::system(tx, table)?.has_marks {
+        let sql = format!("DELETE FROM {} WHERE {SYNC_DELETED_AT} < ?1", quoted(table));
+        tx.prepare_cached(&sql)?.execute([store::instant(before)])?;
+    }
+    Ok(())
+}
+
 /// Returns `percent` of a hundred of `rows`.
 fn share(rows: u64, percent: u8) -> u64 {
     u64::try_from(u128::from(rows) * u128::from(percent) / 100).unwrap_or(u64::MAX)

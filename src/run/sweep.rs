@@ -6,9 +6,9 @@ use tracing::info;
 
 use super::{Error, Inner};
 use crate::config::{Account, DeleteMode, Flow, Sweep};
-use crate::journal;
 use crate::merge::{self, Cover, Scope, Seen, Swept};
 use crate::record::Tally;
+use crate::{clock, journal};
 
 /// What the reads of one account have brought, where that may tell which rows are gone.
 ///
@@ -113,6 +113,20 @@ pub(super) struct Watched {
 }
 
 impl Inner {
+    /// Removes for good what has been marked longer than the flow keeps it.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub(super) async fn purge(&self, flow: &Flow) -> Result<(), Error> {
+        let Some(kept) = flow.table.deletes.purge_after else {
+            return Ok(());
+        };
+        let before = clock::before(self.clock.now(), kept);
+        let table = flow.table.name.clone();
+        let purged = self.data.write(move |tx| merge::purge(tx, &table, before));
+        Ok(purged.await?)
+    }
+
     /// Deletes what whole reads did not bring; returns how many rows that were.
     ///
     /// # Errors

@@ -51,6 +51,22 @@ fn once_is_enough_for_a_flow_that_says_so_and_hard_removes() {
 }
 
 #[test]
+fn a_marked_row_is_removed_for_good_when_its_time_is_over() {
+    let lines = format!("{ONE_PAGE}\ndeletes = {{ sweep = \"once\", purge_after = \"30d\" }}");
+    let (shelf, content) = Shelf::holding(&lines, &records(1..=20));
+    shelf.counts();
+    content.set(&records(2..=20));
+    shelf.counts();
+    let day = std::time::Duration::from_secs(86_400);
+    shelf.house.clock().advance(day * 29).unwrap();
+    shelf.counts();
+    assert_eq!(shelf.rows(), ((2..=20).collect(), vec![1]));
+    shelf.house.clock().advance(day * 2).unwrap();
+    shelf.counts();
+    assert_eq!(shelf.rows(), ((2..=20).collect(), vec![]));
+}
+
+#[test]
 fn a_flow_that_never_sweeps_or_ignores_deletions_keeps_everything() {
     for deletes in ["\"ignore\"", "{ sweep = \"never\" }"] {
         let lines = format!("{ONE_PAGE}\ndeletes = {deletes}");
