@@ -123,7 +123,7 @@ struct Astray {
 /// # Errors
 /// If the request cannot be written from the configuration.
 pub fn pages(connection: &Connection, resource: &Resource, start: &Start) -> Result<Pages, Error> {
-    let mut pager = Pager::new(resource.paging.style.clone(), resource.caps.pages);
+    let mut pager = Pager::new(&resource.paging, resource.caps.pages);
     let first = pager.first();
     let prototype = Prototype::write(connection, resource, start, &first.turn)?;
     Ok(Pages {
@@ -199,7 +199,7 @@ impl Pages {
     /// Returns true if every page has come, and, where the source counts its records, all of them.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        matches!(self.next, Ok(None)) && self.pager.has_all()
+        matches!(self.next, Ok(None)) && !self.is_cut() && self.pager.has_all()
     }
 
     /// Returns how to ask for the next page, if the source has said that and there is one.
@@ -233,6 +233,13 @@ impl Pages {
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.requests
+    }
+
+    /// Returns true if the pages ended because the source gives no more in one reading, though there
+    /// may be more: what follows is read from the last cursor value on.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.pager.is_cut()
     }
 
     /// Asks once for the page that `ask` describes.

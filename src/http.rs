@@ -478,6 +478,54 @@ mod tests {
         assert_eq!(get(moved.to_vec()).await.unwrap().status, 302);
     }
 
+    /// Answers with a body that is encoded as `encoding`, here written in base64.
+    async fn encoded(encoding: &str, body: &str) -> Result<Answer, Error> {
+        use base64::Engine as _;
+        let body = base64::engine::general_purpose::STANDARD
+            .decode(body)
+            .unwrap();
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ncontent-length: {length}\r\n\r\n"
+        );
+        get([head.as_bytes(), &body].concat()).await
+    }
+
+    #[tokio::test]
+    async fn bodies_come_decompressed_and_the_cap_holds_for_what_they_become() {
+        let record = [
+            ("gzip", "H4sIAAAAAAACA4uuVspMUbIyrI0FAGSo5WgKAAAA"),
+            ("br", "iwSAW3siaWQiOjF9XQM="),
+            ("zstd", "KLUv/SAKUQAAW3siaWQiOjF9XQ=="),
+        ];
+        for (encoding, body) in record {
+            let answer = encoded(encoding, body).await.unwrap();
+            assert_eq!(answer.body, r#"[{"id":1}]"#, "{encoding}");
+        }
+        // Spaces, 60,000 and a million: far below the cap while they are on their way.
+        let gzip = format!(
+            "H4sIAAAAAAACA+3BMQEAAADCoCrrn9IaHkAB{}fBn8wZ3JYOoAAA==",
+            "A".repeat(80)
+        );
+        let bombs = [
+            ("gzip", gzip.as_str()),
+            ("br", "W///j18CJB4LBHLvHwA="),
+            (
+                "zstd",
+                "KLUv/QA4AgAQIAIAECACABAgAgAQIAIAECACABAgAgAQIAMAECA=",
+            ),
+        ];
+        for (encoding, body) in bombs {
+            let error = encoded(encoding, body).await.unwrap_err();
+            assert!(
+                matches!(error, Error::TooLarge { limit: 1_000, .. }),
+                "{encoding}: {error}"
+            );
+        }
+        let error = encoded("compress", "AAAA").await.unwrap_err();
+        assert!(matches!(error, Error::Encoded { .. }), "{error}");
+    }
+
     #[test]
     fn a_credential_goes_to_its_own_origin_only() {
         let with = Authorization::bearer(&Secret::from("canary"));

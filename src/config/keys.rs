@@ -277,7 +277,7 @@ pub(super) static PAGE_SIZE: Keys = keys("`size`", &["param", "value"]);
 /// Paging by a URL.
 pub(super) static NEXT_URL: Keys = keys(
     "paging style \"next_url\"",
-    &["style", "path", "from_header", "stop"],
+    &["style", "path", "from_header", "stop", "restart_after"],
 );
 /// Paging by an opaque word.
 pub(super) static BY_CURSOR: Keys = keys(
@@ -292,10 +292,14 @@ pub(super) static BY_CURSOR: Keys = keys(
         "more",
         "continue_url",
         "stop",
+        "restart_after",
     ],
 );
 /// Paging by an object of parameters.
-pub(super) static BY_CONTINUE: Keys = keys("paging style \"continue\"", &["style", "path", "stop"]);
+pub(super) static BY_CONTINUE: Keys = keys(
+    "paging style \"continue\"",
+    &["style", "path", "stop", "restart_after"],
+);
 /// Paging by page number.
 pub(super) static BY_PAGE: Keys = keys(
     "paging style \"page\"",
@@ -310,6 +314,7 @@ pub(super) static BY_PAGE: Keys = keys(
         "short_page_ends",
         "past_end",
         "stop",
+        "restart_after",
     ],
 );
 /// Paging by position.
@@ -327,15 +332,25 @@ pub(super) static BY_OFFSET: Keys = keys(
         "short_page_ends",
         "past_end",
         "stop",
+        "restart_after",
     ],
 );
 /// Paging by a value of the last record.
 pub(super) static BY_KEYSET: Keys = keys(
     "paging style \"keyset\"",
-    &["style", "field", "query", "header", "body", "more", "stop"],
+    &[
+        "style",
+        "field",
+        "query",
+        "header",
+        "body",
+        "more",
+        "stop",
+        "restart_after",
+    ],
 );
 /// Paging without settings, written as a table.
-pub(super) static PAGING: Keys = keys("`paging`", &["style", "stop"]);
+pub(super) static PAGING: Keys = keys("`paging`", &["style", "stop", "restart_after"]);
 /// A table whose keys are the person's own.
 pub(super) static FREE: Keys = keys("", &[]);
 

@@ -13,7 +13,7 @@ use url::{Origin, Url};
 use self::trail::Trail;
 use super::records::{Found, Scalar};
 use super::{link, odata};
-use crate::config::{End, PastEnd, SendCursor, Source, Style, Total};
+use crate::config::{End, Paging, PastEnd, SendCursor, Source, Style, Total};
 use crate::http::{Authorization, HeaderMap};
 use crate::jq;
 use crate::record::FieldPath;
@@ -145,6 +145,9 @@ pub enum Problem {
 pub(super) struct Pager {
     style: Style,
     cap: u64,
+    /// The most records the source gives in one reading.
+    most: Option<u64>,
+    is_cut: bool,
     trail: Trail,
     pages: u64,
     /// How many pages an earlier run read of the same.
@@ -160,10 +163,12 @@ pub(super) struct Pager {
 
 impl Pager {
     /// Starts before the first page.
-    pub(super) fn new(style: Style, cap: u64) -> Self {
+    pub(super) fn new(paging: &Paging, cap: u64) -> Self {
         Self {
-            style,
+            style: paging.style.clone(),
             cap,
+            most: paging.restart_after,
+            is_cut: false,
             trail: Trail::default(),
             pages: 0,
             earlier: 0,
@@ -197,6 +202,11 @@ impl Pager {
         let way = self.numbered();
         self.trail.ask(&way, None);
         self.ask(way, None)
+    }
+
+    /// Returns true if the pages ended because the source gives no more in one reading.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Returns true if an answer with `status` says that there are no more pages.
@@ -261,6 +271,14 @@ impl Pager {
         let (next, cursor) = self.way_on(page, count)?;
         self.longest = self.longest.max(count);
         let Some(next) = next else { return Ok(None) };
+        // A page that lies across the bound may be refused as a whole.
+        if self
+            .most
+            .is_some_and(|most| self.records.saturating_add(self.longest) > most)
+        {
+            self.is_cut = true;
+            return Ok(None);
+        }
         // Numbers and positions only grow.
         let is_counted = matches!(self.style, Style::Page { .. } | Style::Offset { .. });
         if !is_counted && !self.trail.ask(&next, cursor.as_ref()) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::fan_out::Problem;
+use super::reach::Stuck;
 use crate::config::{self, Account, BaseError, Flow, Name};
 use crate::fetch::Reason;
 use crate::journal::Outcome;
@@ -70,6 +71,19 @@ pub enum Error {
         of: usize,
         /// What they are: `accounts` or `items`.
         what: &'static str,
+    },
+    /// There is more than the source gives in one reading, and no way to ask for it.
+    #[error(
+        "the source gives {most} records in one reading, and what follows cannot be asked for by \
+         `{field}`: {stuck}"
+    )]
+    Stuck {
+        /// The cursor's field.
+        field: String,
+        /// How many records.
+        most: u64,
+        /// Why.
+        stuck: Stuck,
     },
     /// The program was told to stop.
     #[error("stopped before it was done")]
@@ -171,7 +185,7 @@ impl Error {
             Self::Store(error) => error.remedy(),
             Self::Items(problem) => problem.remedy(),
             Self::NoFact { .. } => Remedy::Login,
-            Self::Base { .. } | Self::Guarded(_) => Remedy::EditConfig,
+            Self::Base { .. } | Self::Guarded(_) | Self::Stuck { .. } => Remedy::EditConfig,
             Self::TimedOut { .. } | Self::Interrupted => Remedy::Wait,
             Self::Panicked(_) => Remedy::Report,
             Self::Parts { .. } => match self.foremost() {
@@ -242,6 +256,11 @@ impl Error {
                 account.words(),
                 account.connection
             )),
+            Self::Stuck { .. } => Some(
+                "read less at a time, with `cursor.window` or a filter, or by a cursor that is \
+                 finer and in order"
+                    .to_owned(),
+            ),
             _ => None,
         };
         if own.is_some() {

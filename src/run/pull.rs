@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 
 use super::budgets::{Budget, News};
 use super::item::Item;
-use super::reach::{Order, Reach, Step};
+use super::reach::{Order, Reach, Step, Stuck};
 use super::resume::{self, Asked, BrokenOff};
 use super::room::{Room, Share};
 use super::stretch::{Stretch, Stretches};
@@ -232,13 +232,52 @@ impl<'a> Pull<'a> {
         progress.asked = resumes.then(|| (asks.to_owned(), asked));
     }
 
-    /// Fetches and merges every page of a stretch, from a position on if there is one.
+    /// Returns where to go on where the source gave as much as it gives in one reading.
+    fn further(&self, since: Option<&CursorValue>) -> Result<CursorValue, Error> {
+        let progress = self.progress();
+        let further = progress.reach.as_ref().map(|reach| reach.further(since));
+        further.unwrap_or(Err(Stuck::Disorder)).map_err(|stuck| {
+            let field = self
+                .flow
+                .resource
+                .cursor
+                .as_ref()
+                .map(|cursor| &cursor.field);
+            Error::Stuck {
+                field: field.map(ToString::to_string).unwrap_or_default(),
+                most: self.flow.resource.paging.restart_after.unwrap_or_default(),
+                stuck,
+            }
+        })
+    }
+
+    /// Fetches and merges every page of a stretch, from a position on if there is one. Where the
+    /// source gives only so many records in one reading, another begins at the last of them.
     async fn pages(
         &self,
         connection: &Connection,
         start: &Start,
         from: Option<Position>,
     ) -> Result<(), Error> {
+        let (mut start, mut from) = (start.clone(), from);
+        while self.reading(connection, &start, from.take()).await? {
+            start.since = Some(self.further(start.since.as_ref())?);
+            let mut progress = self.progress();
+            progress.is_from_start = false;
+            // A position is kept with what the first reading asked for.
+            progress.asked = None;
+        }
+        Ok(())
+    }
+
+    /// Fetches and merges the pages of one reading; true if the source has more behind them than it
+    /// gives in one.
+    async fn reading(
+        &self,
+        connection: &Connection,
+        start: &Start,
+        from: Option<Position>,
+    ) -> Result<bool, Error> {
         let given = Arc::new(self.given(start)?);
         self.progress().watched.group = Some(merge::group(&given));
         self.progress().given = given;
@@ -309,7 +348,8 @@ impl<'a> Pull<'a> {
         Ok(standing.await?)
     }
 
-    async fn fetch(&self, mut source: Source, ahead: mpsc::Sender<Fetched>) -> Result<(), Error> {
+    /// Fetches pages until there are no more; true if the source only gives no more.
+    async fn fetch(&self, mut source: Source, ahead: mpsc::Sender<Fetched>) -> Result<bool, Error> {
         let room = Room::new();
         let mut requests = 0;
         loop {
@@ -320,7 +360,7 @@ impl<'a> Pull<'a> {
             let Some(page) = page? else {
                 let mut progress = self.progress();
                 progress.watched.is_whole = progress.is_from_start && source.pages.is_whole();
-                return Ok(());
+                return Ok(source.pages.is_cut());
             };
             self.progress().why = None;
             debug!(flow = %self.flow.name, run = self.run, page = page.number,
@@ -330,12 +370,12 @@ impl<'a> Pull<'a> {
             let next = source.pages.position();
             let fetched = Fetched { page, share, next };
             if ahead.send(fetched).await.is_err() {
-                return Ok(()); // the merge failed, and tells why itself
+                return Ok(false); // the merge failed, and tells why itself
             }
             if self.met_the_known(number).await {
                 debug!(flow = %self.flow.name, run = self.run, page = number,
                     "the rest was read before");
-                return Ok(());
+                return Ok(false);
             }
         }
     }

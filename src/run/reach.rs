@@ -79,6 +79,20 @@ pub(super) enum Step {
     Back(Option<CursorValue>),
 }
 
+/// Why a read cannot go on behind what a source gives in one reading.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Stuck {
+    /// It did not come in order, so there may be more anywhere.
+    #[error("they did not come in its order")]
+    Disorder,
+    /// None of the records has a value.
+    #[error("none of them has it")]
+    Nowhere,
+    /// All of them have the same value.
+    #[error("all of them have the value `{0}`")]
+    At(CursorValue),
+}
+
 impl Reach {
     pub(super) fn new(
         before: Option<CursorValue>,
@@ -152,6 +166,20 @@ impl Reach {
             }
         };
         self.forward(greatest.map(|greatest| self.held(greatest)))
+    }
+
+    /// Returns where a read goes on that began at `since` and got as much as the source gives in
+    /// one reading.
+    ///
+    /// # Errors
+    /// If what lies behind cannot be told from what was read.
+    pub(super) fn further(&self, since: Option<&CursorValue>) -> Result<CursorValue, Stuck> {
+        match &self.so_far.seen.greatest {
+            _ if self.so_far.seen.disordered => Err(Stuck::Disorder),
+            None => Err(Stuck::Nowhere),
+            Some(greatest) if since.is_none_or(|since| greatest > since) => Ok(greatest.clone()),
+            Some(greatest) => Err(Stuck::At(greatest.clone())),
+        }
     }
 
     /// True if the rest of a newest-first feed was read by earlier runs.
@@ -398,6 +426,21 @@ mod tests {
         };
         assert_eq!(end("2026-02-01T00:00:00Z"), to("2026-02-01T00:00:00Z"));
         assert_eq!(end("2026-12-01T00:00:00Z"), to(BEGAN));
+    }
+
+    #[test]
+    fn a_read_goes_on_from_its_last_value_if_that_leads_further() {
+        let further = |values: &[&str], since: Option<&str>| {
+            let mut reach = reach(None, None, true);
+            reach.merged(span(values));
+            reach.further(since.map(CursorValue::read).as_ref())
+        };
+        assert_eq!(further(&["1", "5"], None), Ok(CursorValue::Integer(5)));
+        assert_eq!(further(&["4", "5"], Some("4")), Ok(CursorValue::Integer(5)));
+        let stuck = Stuck::At(CursorValue::Integer(5));
+        assert_eq!(further(&["5", "5"], Some("5")), Err(stuck));
+        assert_eq!(further(&["5", "4"], None), Err(Stuck::Disorder));
+        assert_eq!(further(&[], None), Err(Stuck::Nowhere));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod changing;
 mod cursors;
 mod fan_out;
+mod restarts;
 mod resuming;
 #[path = "../support/mod.rs"]
 mod support;

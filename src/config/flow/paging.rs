@@ -17,11 +17,18 @@ pub struct Paging {
     pub style: Style,
     /// A program over the body that is true on the last page, whatever the style finds in it.
     pub stop: Option<Program>,
+    /// The most records the source gives in one reading, behind which the reading starts anew from
+    /// the last cursor value.
+    pub restart_after: Option<u64>,
 }
 
 impl From<Style> for Paging {
     fn from(style: Style) -> Self {
-        Self { style, stop: None }
+        Self {
+            style,
+            stop: None,
+            restart_after: None,
+        }
     }
 }
 

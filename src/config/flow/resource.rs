@@ -78,7 +78,7 @@ pub(super) fn read(
     cursor::check_until(flow, cursor.as_ref(), sends("until"));
     cursor::check_first_url(flow, cursor.as_ref(), url.as_ref());
     if let Some(paging) = &paging {
-        paging::check(flow, paging, method, sends);
+        paging::check(flow, paging, method, cursor.as_ref(), sends);
     }
     let caps = Caps {
         pages: flow.or("max_pages", PAGES, |item| item.number(1..=u64::MAX)),

@@ -8,7 +8,7 @@ fn path(text: &str) -> FieldPath {
 }
 
 fn pager(style: Style) -> Pager {
-    Pager::new(style, 100)
+    Pager::new(&style.into(), 100)
 }
 
 /// Where the source may send us.

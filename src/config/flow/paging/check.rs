@@ -1,7 +1,7 @@
 //! Whether the paging and the rest of a request go together.
 
 use super::{Paging, SendCursor, Style};
-use crate::config::flow::Method;
+use crate::config::flow::{Cursor, Method};
 use crate::config::reader::Table;
 use crate::config::report::Problem;
 
@@ -10,8 +10,16 @@ pub(in crate::config::flow) fn check(
     flow: &Table<'_>,
     paging: &Paging,
     method: Method,
+    cursor: Option<&Cursor>,
     sends: impl Fn(&str) -> bool,
 ) {
+    if paging.restart_after.is_some() && !cursor.is_some_and(|cursor| cursor.ordered) {
+        let help =
+            "sort by the cursor's field and say so: cursor = { field = \"…\", ordered = true }";
+        let message =
+            "`restart_after` goes on from the last cursor value, and no `cursor` is ordered";
+        report(flow, message, help);
+    }
     if let (Some(variable), false) = (
         unsent(&paging.style),
         unsent(&paging.style).is_some_and(&sends),

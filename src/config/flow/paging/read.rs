@@ -78,9 +78,11 @@ pub(in crate::config) fn read(
         Word::Keyset => by_keyset(&table),
     };
     let stop = table.get("stop").and_then(|item| program(&item));
+    let restart_after = table.get("restart_after");
     Some(Paging {
         style: style?,
         stop,
+        restart_after: restart_after.and_then(|item| item.number(1..=u64::MAX)),
     })
 }
 

@@ -488,6 +488,11 @@ fn paging() {
             "has no `field`",
         ),
         (
+            paging("{ style = \"odata\", restart_after = 5 }"),
+            "7:1",
+            "no `cursor` is ordered .. ordered = true",
+        ),
+        (
             paging("{ style = \"keyset\", field = \"id\" }"),
             "7:1",
             "nothing tells the source which page",
