@@ -18,6 +18,7 @@ mod places;
 mod program;
 mod reader;
 mod report;
+mod response;
 mod schedule;
 mod templates;
 mod units;
@@ -51,6 +52,7 @@ pub use key::{
     read_key_in, secret_of,
 };
 pub use report::{Problem, Report};
+pub use response::{HeaderTest, ResponseRule, RuleAction};
 pub use schedule::Schedule;
 pub use units::show as shown;
 

@@ -15,6 +15,7 @@ mod paginate;
 mod records;
 mod request;
 mod retry;
+mod rules;
 mod scope;
 mod shape;
 mod waiting;
@@ -41,7 +42,7 @@ pub use self::shape::ShapeProblem;
 use self::shape::{Shape, Shaped};
 pub use self::waiting::{Reason, Waiting};
 use crate::clock::{self, Clock};
-use crate::config::{Connection, Each, Facts, Resource};
+use crate::config::{Connection, Each, Facts, Resource, ResponseRule};
 use crate::http::{self, Answer, Authorization, Client};
 use crate::jq::{self, Program};
 use crate::record::{CursorValue, Gone, Page};
@@ -88,6 +89,8 @@ pub struct Pages {
     pager: Pager,
     /// True on the last page, whatever the pager finds.
     stop: Option<Program>,
+    /// What answers mean where their status alone does not tell.
+    rules: Vec<ResponseRule>,
     limits: http::Limits,
     /// How many requests a host is sent at a time.
     concurrency: usize,
@@ -133,6 +136,7 @@ pub fn pages(connection: &Connection, resource: &Resource, start: &Start) -> Res
             timeout: connection.timeout,
             body: resource.caps.page_bytes,
         },
+        rules: resource.rules.clone(),
         concurrency: connection.manners.concurrency,
         prototype,
         pager,
@@ -165,21 +169,31 @@ impl Pages {
             }
         };
         let began = world.clock.now();
-        let mut tries = 0;
+        let (mut tries, mut holds) = (0, 0);
         loop {
-            tries += 1;
-            let cause = match self.attempt(world, &ask).await {
-                Ok(page) => return Ok(Some(page)),
+            let (cause, wait) = match self.attempt(world, &ask).await {
+                Ok(page) => return Ok(page),
                 Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Later(cause)) => cause,
+                Err(Failure::Later(cause)) => {
+                    tries += 1;
+                    (cause, retry::wait(tries, self.prototype.url().as_str()))
+                }
+                Err(Failure::Held { until, cause }) => {
+                    holds += 1;
+                    world.limits.hold(world.clock.now(), until);
+                    if holds < rules::HOLDS {
+                        continue; // it is waited out, or parked for, before the next try
+                    }
+                    (cause, None)
+                }
             };
             let now = world.clock.now();
             if let Some(spent) = world.limits.long_wait(now, &cause.asked().url) {
                 return Err(spent.into());
             }
-            let Some(wait) = retry::wait(tries, self.prototype.url().as_str()) else {
-                let over = clock::until(began, now);
-                return Err(cause.after(Tries { count: tries, over }));
+            let Some(wait) = wait else {
+                let (count, over) = (tries + holds, clock::until(began, now));
+                return Err(cause.after(Tries { count, over }));
             };
             let until = clock::after(now, wait);
             (world.told)(Waiting {
@@ -242,8 +256,8 @@ impl Pages {
         self.pager.is_cut()
     }
 
-    /// Asks once for the page that `ask` describes.
-    async fn attempt(&mut self, world: &World<'_>, ask: &Ask) -> Result<Page, Failure> {
+    /// Asks once for the page that `ask` describes; `None` if a rule says that there is none.
+    async fn attempt(&mut self, world: &World<'_>, ask: &Ask) -> Result<Option<Page>, Failure> {
         let nothing = Redactor::default();
         let redactor = world
             .authorization
@@ -285,6 +299,11 @@ impl Pages {
             answer.status,
             &answer.headers,
         );
+        if let Some(rule) = self.rule(&answer, &asked).await? {
+            rules::obeyed(rule, &answer, asked, redactor, world.clock.now())?;
+            self.next = Ok(None);
+            return Ok(None);
+        }
         let (body, shaped) = self.read(&answer, asked.clone(), redactor).await?;
         let Shaped {
             found,
@@ -314,11 +333,20 @@ impl Pages {
             Some(reshaped) => reshaped,
             None => (source.clone(), found.records),
         };
-        Ok(Page {
+        Ok(Some(Page {
             number: self.number,
             body,
             records,
             gone,
+        }))
+    }
+
+    /// Returns the rule that says what an answer means, if there is one.
+    async fn rule(&self, answer: &Answer, asked: &Asked) -> Result<Option<&ResponseRule>, Error> {
+        let first = rules::first(&self.rules, answer).await;
+        first.map_err(|source| Error::Rule {
+            asked: asked.clone(),
+            source,
         })
     }
 
@@ -356,6 +384,7 @@ impl Pages {
             })),
             Verdict::Unauthorized => Err(Error::Unauthorized {
                 asked,
+                status,
                 message: message(),
             }
             .into()),

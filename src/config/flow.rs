@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use jiff::Span;
 
-use super::{Account, Name, Schedule};
+use super::{Account, Name, ResponseRule, Schedule};
 use crate::jq::Program;
 use crate::record::{CursorFormat, CursorValue, FieldPath};
 use crate::template::Template;
@@ -134,6 +134,8 @@ pub struct Resource {
     pub tombstones: Option<Tombstones>,
     /// True if what is asked for depends on when it is asked.
     pub asks_by_now: bool,
+    /// What answers mean where their status alone does not tell; the first rule that fits counts.
+    pub rules: Vec<ResponseRule>,
     /// The bounds of one run.
     pub caps: Caps,
     /// Which of the source's tenants the calls are counted for; one for all if not said.

@@ -109,6 +109,7 @@ const SOURCE: &[&str] = &[
     "reserve",
     "error_budget",
     "concurrency",
+    "response_rules",
     "paging",
     "timeout",
 ];
@@ -188,6 +189,18 @@ pub(super) static LIMIT_HEADERS: Keys = keys(
     "an entry of `limit_headers`",
     &["remaining", "usage", "limit", "reset", "per"],
 );
+/// What an answer means where its status alone does not tell.
+pub(super) static RESPONSE_RULE: Keys = keys(
+    "an entry of `response_rules`",
+    &[
+        "status", "header", "contains", "when", "action", "after", "message",
+    ],
+);
+/// A header that a rule looks for.
+pub(super) static RULE_HEADER: Keys = keys(
+    "`header` of an entry of `response_rules`",
+    &["name", "contains"],
+);
 /// How many refusals are forgiven.
 pub(super) static ERROR_BUDGET: Keys = keys("`error_budget`", &["errors", "per"]);
 /// Where a secret is.
@@ -227,6 +240,7 @@ pub(super) static FLOW: Keys = keys(
         "paging",
         "max_pages",
         "max_page_bytes",
+        "response_rules",
         "cursor",
         "table",
         "key",
@@ -382,6 +396,8 @@ static ALL: &[&Keys] = &[
     &LIMIT,
     &LIMIT_HEADERS,
     &ERROR_BUDGET,
+    &RESPONSE_RULE,
+    &RULE_HEADER,
     &SECRET,
     &FLOW,
     &FOR_EACH,

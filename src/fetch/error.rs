@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{Reason, paginate, records};
 use crate::http;
+use crate::jq;
 use crate::remedy::Remedy;
 
 /// What was asked, fit to be shown: the query may hold what nobody should read.
@@ -116,10 +117,12 @@ pub enum Error {
         tries: Tries,
     },
     /// The access token was not accepted. The same page may be asked for with another.
-    #[error("{asked} answered 401{}", said(message.as_deref()))]
+    #[error("{asked} answered {status}{}", said(message.as_deref()))]
     Unauthorized {
         /// What was asked.
         asked: Asked,
+        /// The status; not 401 where a rule says what it means.
+        status: u16,
         /// What the source said.
         message: Option<String>,
     },
@@ -167,6 +170,45 @@ pub enum Error {
         status: u16,
         /// What the source said.
         message: Option<String>,
+    },
+    /// A rule says that such an answer is a failure.
+    #[error("{asked} answered {status}{}", said(message.as_deref()))]
+    Rejected {
+        /// What was asked.
+        asked: Asked,
+        /// The status.
+        status: u16,
+        /// What the rule says, and the source.
+        message: Option<String>,
+    },
+    /// A rule says to leave out what was asked for.
+    #[error("{asked} answered {status}{}", said(message.as_deref()))]
+    LeftOut {
+        /// What was asked.
+        asked: Asked,
+        /// The status.
+        status: u16,
+        /// What the rule says, and the source.
+        message: Option<String>,
+    },
+    /// A rule says to read anew from the first page.
+    #[error("{asked} answered {status}{}", said(message.as_deref()))]
+    Restart {
+        /// What was asked.
+        asked: Asked,
+        /// The status.
+        status: u16,
+        /// What the rule says, and the source.
+        message: Option<String>,
+    },
+    /// Nobody knows whether a rule fits an answer.
+    #[error("could not tell by `response_rules` what the answer to {asked} means: {source}")]
+    Rule {
+        /// What was asked.
+        asked: Asked,
+        /// Why its program came to no end.
+        #[source]
+        source: jq::Error,
     },
     /// The source wants us to ask elsewhere.
     #[error("{asked} answered {status}{}; redirects are not followed", to(target.as_deref()))]
@@ -235,7 +277,11 @@ impl Error {
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Unavailable { .. } | Self::Parked { .. } | Self::NotJson { .. } => Remedy::Wait,
+            Self::Unavailable { .. }
+            | Self::Parked { .. }
+            | Self::NotJson { .. }
+            | Self::LeftOut { .. }
+            | Self::Restart { .. } => Remedy::Wait,
             Self::NoAnswer { source, .. } => source.remedy(),
             Self::Unauthorized { .. } | Self::InsufficientScope { .. } | Self::NoFact { .. } => {
                 Remedy::Login
@@ -244,6 +290,8 @@ impl Error {
             | Self::Forbidden { .. }
             | Self::Refused { .. }
             | Self::RefusedPage { .. }
+            | Self::Rejected { .. }
+            | Self::Rule { .. }
             | Self::Redirected { .. }
             | Self::GraphQl { .. }
             | Self::Astray { .. } => Remedy::EditConfig,
@@ -342,8 +390,12 @@ impl Error {
                 ..
             } => Some("check `stop` in `paging`; `jq` on the source's answer shows what it does"),
             Self::Astray { .. } => Some("check `paging` against what the source documents"),
+            Self::Rule { .. } => Some("check `when` in `response_rules`"),
             Self::Request { .. }
             | Self::Unavailable { .. }
+            | Self::Rejected { .. }
+            | Self::LeftOut { .. }
+            | Self::Restart { .. }
             | Self::NoAnswer { .. }
             | Self::Unauthorized { .. }
             | Self::InsufficientScope { .. }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::error::{Asked, Error, Tries};
 use super::limits::Spent;
 use super::records::Problem as BodyProblem;
@@ -12,6 +14,8 @@ use crate::http;
 pub(super) enum Failure {
     /// Another try may.
     Later(Cause),
+    /// Another try may, once the source was left alone until then.
+    Held { until: Timestamp, cause: Cause },
     /// No other try will.
     Final(Error),
 }

@@ -170,6 +170,11 @@ impl Limits {
         windows.count_refusal(now, endpoint, status, self.rules.error_budget);
     }
 
+    /// Lets nobody ask before `until`, a day from `now` at most.
+    pub(super) fn hold(&self, now: Timestamp, until: Timestamp) {
+        self.windows().hold(now, until);
+    }
+
     /// Gives the last call back: the source never saw it.
     pub(super) fn give_back(&self) {
         self.windows().give_back();
@@ -275,6 +280,11 @@ impl Windows {
             None if status == 429 && !self.is_spent(now) => clock::after(now, UNTOLD),
             None => return,
         };
+        self.hold(now, until);
+    }
+
+    fn hold(&mut self, now: Timestamp, until: Timestamp) {
+        let furthest = clock::after(now, LONGEST_WINDOW);
         self.hold = self.hold.max(Some(until.min(furthest)));
     }
 

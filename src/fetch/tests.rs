@@ -59,6 +59,7 @@ fn resource(style: Style, records: &str) -> Resource {
         tombstones: None,
         asks_by_now: false,
         cursor: None,
+        rules: Vec::new(),
         caps: Caps {
             pages: 20,
             page_bytes: 10_000,

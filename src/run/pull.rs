@@ -5,6 +5,7 @@
 //! counts. So a slow source gets a transaction per page, a fast one several pages per transaction,
 //! and memory is bounded by [`Room`].
 
+mod anew;
 mod ask;
 mod rest;
 
@@ -158,7 +159,7 @@ impl<'a> Pull<'a> {
     pub(super) async fn whole(&self) -> Result<(), Error> {
         let deadline = clock::after(self.began, self.flow.timeout);
         tokio::select! {
-            result = self.stretches() => self.settled(result).await,
+            result = self.whole_list() => self.settled(result).await,
             () = self.house.clock.sleep_until(deadline) => {
                 let why = self.progress().why.take();
                 Err(Error::TimedOut { limit: self.flow.timeout, why })

@@ -16,7 +16,7 @@ use crate::config::places::Places;
 use crate::config::reader::{Item, Table, nearest, quoted};
 use crate::config::report::Problem;
 use crate::config::templates::Variables;
-use crate::config::{Name, keys};
+use crate::config::{Name, ResponseRule, keys, response};
 
 /// The longest a request may take unless the connection says otherwise: slow reports need most of it.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,6 +31,8 @@ pub(in crate::config) struct Written {
     pub(in crate::config) connection: Connection,
     /// How its flows page unless they say otherwise.
     pub(in crate::config) paging: Option<Paging>,
+    /// What its flows' answers mean, behind their own rules.
+    pub(in crate::config) rules: Vec<ResponseRule>,
 }
 
 /// Reads `[connection.NAME]`.
@@ -90,7 +92,11 @@ pub(in crate::config) fn read(name: Name, item: &Item<'_>, places: &Places<'_>) 
     let paging = table
         .get("paging")
         .and_then(|item| flow::paging::read(&item, None));
-    Some(Written { connection, paging })
+    Some(Written {
+        connection,
+        paging,
+        rules: response::read(&table),
+    })
 }
 
 /// Returns the entry that was named. One that is only nearly named is a problem, and is taken all the

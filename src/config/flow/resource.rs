@@ -13,6 +13,7 @@ use crate::config::connection::Written;
 use crate::config::reader::{Item, Table, quoted};
 use crate::config::report::Problem;
 use crate::config::templates::{EachNames, Variables};
+use crate::config::{ResponseRule, response};
 use crate::record::FieldPath;
 
 /// The most pages of a run unless the flow says otherwise: past it, a loop is likelier than data.
@@ -102,6 +103,7 @@ pub(super) fn read(
         cursor,
         tombstones: None,
         asks_by_now,
+        rules: rules(flow, connection),
         caps,
         tenant,
         paging: paging?,
@@ -127,6 +129,14 @@ fn default_paging(flow: &Table<'_>, connection: Option<&Written>) -> Option<Pagi
         flow.need("paging", expected);
     }
     given
+}
+
+/// Reads the flow's rules; those of its connection come behind them.
+fn rules(flow: &Table<'_>, connection: Option<&Written>) -> Vec<ResponseRule> {
+    let behind = connection.map(|written| written.rules.as_slice());
+    let mut rules = response::read(flow);
+    rules.extend_from_slice(behind.unwrap_or_default());
+    rules
 }
 
 fn vars(item: &Item<'_>) -> BTreeMap<String, Value> {

@@ -3,6 +3,7 @@
 mod access;
 mod flow;
 mod grants;
+mod rules;
 mod shape;
 
 use super::{CONNECTION, FLOW, House, with};

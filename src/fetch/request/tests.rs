@@ -52,6 +52,7 @@ fn resource(url: &str, query: &[(&str, &str)]) -> Resource {
         tombstones: None,
         asks_by_now: false,
         cursor: None,
+        rules: Vec::new(),
         caps: Caps {
             pages: 10,
             page_bytes: 1_000,

@@ -81,7 +81,7 @@ impl Pull<'_> {
     }
 
     /// Forgets where the read was broken off.
-    async fn forget(&self) -> Result<(), Error> {
+    pub(super) async fn forget(&self) -> Result<(), Error> {
         let (name, part) = (self.flow.name.clone(), self.item.part());
         let forgotten = self
             .house
