@@ -168,7 +168,9 @@ struct Node {
     records: Records,
     /// True if records are expected here or further in.
     leads: bool,
-    value: Option<usize>,
+    /// Which of the values this is; two may be wanted from one place, as a cursor that also begins the
+    /// next reading.
+    values: Vec<usize>,
     /// True if what stands here is the list of what is gone.
     is_gone: bool,
     children: Vec<Node>,
@@ -211,7 +213,7 @@ impl Plan {
             root.reach(path.segments()).is_gone = true;
         }
         for (index, path) in values.iter().enumerate() {
-            root.reach(path.segments()).value = Some(index);
+            root.reach(path.segments()).values.push(index);
         }
         let mut plan = Self {
             place,
@@ -220,7 +222,8 @@ impl Plan {
         };
         if plan.place == Place::OData {
             for annotation in odata::ENTITY_ANNOTATIONS {
-                plan.root.reach(&[annotation.to_owned()]).value = Some(plan.values);
+                let node = plan.root.reach(&[annotation.to_owned()]);
+                node.values.push(plan.values);
             }
         }
         plan

@@ -178,6 +178,15 @@ fn a_page_of_nothing_but_tiny_records_has_a_cap() {
 }
 
 #[test]
+fn one_place_may_hold_two_of_the_values() {
+    let paths = ["cursor", "more", "cursor"].map(|path| path.parse().unwrap());
+    let plan = Plan::new(at("entries"), None, &paths);
+    let found = plan.find(r#"{"cursor":"c1","entries":[]}"#).unwrap();
+    let cursor = Some(Scalar::Text("c1".to_owned()));
+    assert_eq!(found.values, [cursor.clone(), None, cursor]);
+}
+
+#[test]
 fn values_keep_their_digits_and_their_meaning() {
     let paths = ["next", "meta.cursor", "meta.total", "more", "gone", "void"]
         .map(|path| path.parse().unwrap());

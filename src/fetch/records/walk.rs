@@ -94,11 +94,14 @@ impl<'de> DeserializeSeed<'de> for Step<'_, '_> {
                 .list(raw)
                 .map_err(|problem| self.walk.stop(problem));
         }
-        let Some(index) = self.node.value else {
+        if self.node.values.is_empty() {
             return deserializer.deserialize_any(self);
-        };
+        }
         let raw: &RawValue = serde::Deserialize::deserialize(deserializer)?;
-        self.walk.values[index] = scalar(raw).map_err(|problem| self.walk.stop(problem))?;
+        let value = scalar(raw).map_err(|problem| self.walk.stop(problem))?;
+        for index in &self.node.values {
+            self.walk.values[*index].clone_from(&value);
+        }
         Ok(())
     }
 }
