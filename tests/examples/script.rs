@@ -13,7 +13,9 @@
 //! > {"since":"2026"}                    its body, as JSON
 //! < 200                                 what is answered, after it a body that ends with an empty line
 //! < link: <{url}/2>; rel="next"         {url} stands for the server
-//! {"items":[]}
+//! {"items":[
+//! * 1..200 {"id":{n}}                   200 records, with commas between them
+//! ]}
 //!
 //! rows SELECT id, name FROM task        what the table holds then; a row a line, nothing is `null`
 //! 1|Ann
@@ -73,6 +75,20 @@ pub(crate) fn plain(line: &str) -> String {
     format!("{}?{}", plain(path), pairs.join("&"))
 }
 
+/// Writes out a line of an answer that stands for many.
+fn repeated(line: &str) -> String {
+    let Some((range, text)) = line
+        .strip_prefix("* ")
+        .and_then(|rest| rest.split_once(' '))
+    else {
+        return line.to_owned();
+    };
+    let (first, last) = range.split_once("..").unwrap();
+    let numbers = first.parse::<u32>().unwrap()..=last.parse().unwrap();
+    let lines = numbers.map(|number| text.replace("{n}", &number.to_string()));
+    lines.collect::<Vec<_>>().join(",")
+}
+
 impl Script {
     /// Reads a script; what is wrong with it fails the test.
     pub(crate) fn read(text: &str) -> Self {
@@ -105,7 +121,7 @@ impl Script {
                         exchange.answers(&line[2..]);
                     }
                     while let Some(line) = lines.next_if(|line| !line.is_empty()) {
-                        exchange.answer += line;
+                        exchange.answer += &repeated(line);
                         exchange.answer.push('\n');
                     }
                     assert_ne!(exchange.status, 0, "no answer: {line}");
