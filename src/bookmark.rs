@@ -25,7 +25,8 @@ use crate::store::{self, Error, Tx};
 pub fn read(conn: &Connection, flow: &Name, part: &str) -> Result<Option<CursorValue>, Error> {
     let found = conn
         .prepare_cached(
-            "SELECT kind, value FROM _tidegate_bookmarks WHERE flow = ?1 AND part = ?2",
+            "SELECT kind, value FROM _tidegate_bookmarks \
+             WHERE flow = ?1 AND part = ?2 AND kind <> 'delta'",
         )?
         .query_one([flow.as_str(), part], |row| {
             let (kind, value): (String, String) = (row.get(0)?, row.get(1)?);
@@ -69,6 +70,81 @@ pub fn advance(
         store::instant(at),
         run
     ])?;
+    Ok(())
+}
+
+/// What a source gave to be asked with for what changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The link, or the word.
+    pub value: String,
+    /// When it was given.
+    pub at: Timestamp,
+    /// True if a whole read gave it, and the rows which that read did not bring are still there.
+    pub owes_sweep: bool,
+}
+
+/// Returns what the source gave to go on from in a flow's part, if it has.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn kept_delta(conn: &Connection, flow: &Name, part: &str) -> Result<Option<Kept>, Error> {
+    let found = conn
+        .prepare_cached(
+            "SELECT value, updated_at, owes_sweep FROM _tidegate_bookmarks \
+             WHERE flow = ?1 AND part = ?2 AND kind = 'delta'",
+        )?
+        .query_one([flow.as_str(), part], |row| {
+            let at: String = row.get(1)?;
+            Ok(Kept {
+                value: row.get(0)?,
+                at: at.parse().unwrap_or(Timestamp::MIN),
+                owes_sweep: row.get(2)?,
+            })
+        })
+        .optional()?;
+    Ok(found)
+}
+
+/// Keeps what the source gave to go on from in a flow's part, in the transaction that merges the page
+/// it came with.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn keep_delta(
+    tx: &Tx<'_>,
+    flow: &Name,
+    part: &str,
+    kept: &Kept,
+    run: i64,
+) -> Result<(), Error> {
+    tx.prepare_cached(
+        "INSERT INTO _tidegate_bookmarks (flow, part, kind, value, updated_at, run, owes_sweep) \
+         VALUES (?1, ?2, 'delta', ?3, ?4, ?5, ?6) \
+         ON CONFLICT (flow, part) DO UPDATE SET kind = excluded.kind, value = excluded.value, \
+           updated_at = excluded.updated_at, run = excluded.run, owes_sweep = excluded.owes_sweep",
+    )?
+    .execute(params![
+        flow.as_str(),
+        part,
+        kept.value,
+        store::instant(kept.at),
+        run,
+        kept.owes_sweep
+    ])?;
+    Ok(())
+}
+
+/// Notes that the rows which the whole read of a flow's part did not bring are seen to.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn swept(tx: &Tx<'_>, flow: &Name, part: &str) -> Result<(), Error> {
+    tx.prepare_cached(
+        "UPDATE _tidegate_bookmarks SET owes_sweep = 0 \
+         WHERE flow = ?1 AND part = ?2 AND owes_sweep = 1",
+    )?
+    .execute([flow.as_str(), part])?;
     Ok(())
 }
 

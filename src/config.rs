@@ -43,9 +43,10 @@ pub use connection::{
 pub use environment::Environment;
 pub use facts::{FactName, Facts};
 pub use flow::{
-    Accounts, Body, Caps, Column, Columns, Csv, Cursor, DeleteMode, Deletes, Each, End, Flow,
-    Format, Given, GraphQl, Header, Kind, Level, Method, MostSwept, Paging, PastEnd, Payload,
-    Records, Resource, SendCursor, Source, Style, Sweep, Table, Told, Tombstones, Total, With,
+    Accounts, Body, Caps, Column, Columns, Csv, Cursor, DeleteMode, Deletes, Delta, Each, End,
+    Flow, Format, Given, GraphQl, Header, Kind, Level, Method, MostSwept, Paging, PastEnd, Payload,
+    Records, Resource, SendCursor, SendDelta, Source, Style, Sweep, Table, Told, Tombstones, Total,
+    With,
 };
 pub use key::{
     KeyError, KeySource, LONGEST_SECRET, MOST_READ, SecretError, SecretSource, read_key,

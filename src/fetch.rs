@@ -14,6 +14,7 @@ mod odata;
 mod paginate;
 mod records;
 mod request;
+mod reset;
 mod retry;
 mod rules;
 mod scope;
@@ -42,7 +43,7 @@ pub use self::shape::ShapeProblem;
 use self::shape::{Shape, Shaped};
 pub use self::waiting::{Reason, Waiting};
 use crate::clock::{self, Clock};
-use crate::config::{Connection, Each, Facts, Resource, ResponseRule};
+use crate::config::{Connection, Each, Facts, Resource, ResponseRule, SendDelta};
 use crate::http::{self, Answer, Authorization, Client};
 use crate::jq::{self, Program};
 use crate::record::{CursorValue, Gone, Page};
@@ -59,6 +60,8 @@ pub struct Start {
     pub each: Each,
     /// The bookmark less the lookback, or where the configuration says to begin.
     pub since: Option<CursorValue>,
+    /// What the source gave to be asked with for what changed since.
+    pub delta: Option<String>,
     /// Where the read ends: what templates call `until`.
     pub until: CursorValue,
     /// What templates call `now`.
@@ -86,6 +89,10 @@ pub struct World<'a> {
 pub struct Pages {
     prototype: Prototype,
     shape: Arc<Shape>,
+    /// How many values are looked for in a body.
+    values: usize,
+    /// Which of them is what to ask with the next time.
+    delta_at: Option<usize>,
     pager: Pager,
     /// True on the last page, whatever the pager finds.
     stop: Option<Program>,
@@ -127,10 +134,22 @@ struct Astray {
 /// If the request cannot be written from the configuration.
 pub fn pages(connection: &Connection, resource: &Resource, start: &Start) -> Result<Pages, Error> {
     let mut pager = Pager::new(&resource.paging, resource.caps.pages);
-    let first = pager.first();
+    let mut first = pager.first();
     let prototype = Prototype::write(connection, resource, start, &first.turn)?;
+    if let (Some(delta), Some(link)) = (&resource.delta, &start.delta)
+        && matches!(delta.send, SendDelta::Link)
+    {
+        first.way = Way::Link(prototype.link(link)?);
+    }
+    let mut values = pager.values();
+    let delta_at = resource.delta.as_ref().map(|delta| {
+        values.push(delta.path.clone());
+        values.len() - 1
+    });
     Ok(Pages {
-        shape: Arc::new(Shape::new(resource, &pager.values())),
+        shape: Arc::new(Shape::new(resource, &values)),
+        values: values.len(),
+        delta_at,
         next: Ok(Some(first)),
         limits: http::Limits {
             timeout: connection.timeout,
@@ -143,7 +162,7 @@ pub fn pages(connection: &Connection, resource: &Resource, start: &Start) -> Res
         stop: resource.paging.stop.clone(),
         number: 0,
         requests: 0,
-        is_whole: start.since.is_none(),
+        is_whole: start.since.is_none() && start.delta.is_none(),
     })
 }
 
@@ -306,10 +325,11 @@ impl Pages {
         }
         let (body, shaped) = self.read(&answer, asked.clone(), redactor).await?;
         let Shaped {
-            found,
+            mut found,
             rebuilt,
             reshaped,
         } = shaped;
+        let delta = self.delta(&mut found, &answer, world.authorization);
         let source = rebuilt.as_ref().unwrap_or(&body);
         let answered = Answered {
             url: &answer.url,
@@ -338,6 +358,8 @@ impl Pages {
             body,
             records,
             gone,
+            delta,
+            is_last: matches!(self.next, Ok(None)),
         }))
     }
 
@@ -348,6 +370,27 @@ impl Pages {
             asked: asked.clone(),
             source,
         })
+    }
+
+    /// Returns what a page gives to be asked with the next time: a link whole, and without the
+    /// credential that some sources repeat in it.
+    fn delta(
+        &self,
+        found: &mut Found,
+        answer: &Answer,
+        authorization: Option<&Authorization>,
+    ) -> Option<String> {
+        let value = found.values.get(self.delta_at?).cloned().flatten();
+        found.values.truncate(self.pager.values().len());
+        let text = value?.text();
+        if !matches!(self.prototype.delta()?.send, SendDelta::Link) {
+            return Some(text).filter(|text| !text.is_empty());
+        }
+        let mut link = answer.url.join(&text).ok()?;
+        if let Some(authorization) = authorization {
+            authorization.strip(&mut link);
+        }
+        Some(link.into())
     }
 
     /// Returns the records of an answer, if it is a page.
@@ -370,6 +413,17 @@ impl Pages {
                 asked,
                 status,
                 scope: scope.map(|scope| redactor.redact(&scope)),
+                message: message(),
+            }
+            .into());
+        }
+        if verdict == Verdict::Refused
+            && self.prototype.goes_on()
+            && reset::is_reset(status, &answer.body)
+        {
+            return Err(Error::Reset {
+                asked,
+                status,
                 message: message(),
             }
             .into());
@@ -427,7 +481,7 @@ impl Pages {
         let found = Found {
             records: Vec::new(),
             gone: Vec::new(),
-            values: vec![None; self.pager.values().len()],
+            values: vec![None; self.values],
             nothing: false,
         };
         (Bytes::new(), found.into())

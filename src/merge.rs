@@ -31,7 +31,7 @@ use jiff::Timestamp;
 pub use error::Error;
 pub use seen::Seen;
 pub use sweep::{Cover, Scope, Swept, TooMany, awaits_second_look, group, purge, sweep};
-pub use tables::{ColumnInfo, TableInfo, exists, tables};
+pub use tables::{ColumnInfo, TableInfo, exists, is_empty, tables};
 
 use crate::config::{Table, Tombstones};
 use crate::record::{CursorFormat, CursorSpan, FieldPath, Page, Tally};

@@ -25,6 +25,10 @@ pub struct Page {
     pub records: Vec<Range<usize>>,
     /// What the source lists as gone, beside the records.
     pub gone: Gone,
+    /// What the source is to be asked with the next time, if it says so here.
+    pub delta: Option<String>,
+    /// True if no page comes after this one.
+    pub is_last: bool,
 }
 
 /// The entries of a list of what is gone, JSON each: keys, or objects with a key in them.

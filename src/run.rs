@@ -5,6 +5,7 @@
 //! second hears the same events and gets the same outcome.
 
 mod budgets;
+mod delta;
 mod error;
 mod event;
 mod fan_out;
@@ -358,7 +359,7 @@ impl Inner {
             pull.keep_budget().await;
             tally = pull.tally();
             if let Some(broom) = broom {
-                broom.take(pull.watched());
+                broom.take(pull.watched(), item.part());
             }
             match result {
                 Ok(()) => {}

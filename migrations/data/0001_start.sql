@@ -3,10 +3,11 @@
 CREATE TABLE _tidegate_bookmarks (
     flow       TEXT NOT NULL,
     part       TEXT NOT NULL DEFAULT '',  -- the account and the item read, if there are several
-    kind       TEXT NOT NULL,             -- integer, instant, civil, text
+    kind       TEXT NOT NULL,             -- integer, instant, civil, text; delta: a link or word of the source
     value      TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     run        INTEGER,
+    owes_sweep INTEGER NOT NULL DEFAULT 0, -- 1 while rows a whole read did not bring are still to be deleted
     PRIMARY KEY (flow, part)
 ) STRICT;
 

@@ -3,6 +3,7 @@
 mod body;
 mod cursor;
 mod deletes;
+mod delta;
 mod fan_out;
 pub(in crate::config) mod paging;
 pub(in crate::config) mod read;
@@ -132,6 +133,8 @@ pub struct Resource {
     pub cursor: Option<Cursor>,
     /// How the source tells that a row is gone.
     pub tombstones: Option<Tombstones>,
+    /// How the source is asked for what changed since it was last asked, if it knows by itself.
+    pub delta: Option<Delta>,
     /// True if what is asked for depends on when it is asked.
     pub asks_by_now: bool,
     /// What answers mean where their status alone does not tell; the first rule that fits counts.
@@ -232,6 +235,33 @@ pub struct Caps {
     pub pages: u64,
     /// The most bytes of one body, decompressed.
     pub page_bytes: u64,
+}
+
+/// How a source is asked for what changed since it was last asked.
+#[derive(Debug, Clone)]
+pub struct Delta {
+    /// Where the body has what to ask with the next time.
+    pub path: FieldPath,
+    /// What that is.
+    pub send: SendDelta,
+    /// True if every page has it, so that a read may go on behind any; otherwise the last one does.
+    pub every_page: bool,
+    /// How long it is good for.
+    pub retention: Option<Duration>,
+}
+
+/// What a source gives to be asked with.
+#[derive(Debug, Clone)]
+pub enum SendDelta {
+    /// A link, which is followed as it is.
+    Link,
+    /// A word.
+    Token {
+        /// Where it goes.
+        send: SendCursor,
+        /// Where to, if not where everything is asked for; nothing but the word is sent there.
+        continue_url: Option<Template>,
+    },
 }
 
 /// How a run reads only what changed since the last.

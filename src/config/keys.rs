@@ -247,6 +247,7 @@ pub(super) static FLOW: Keys = keys(
         "columns",
         "deletes",
         "tombstones",
+        "delta",
     ],
 );
 /// What a flow is repeated for.
@@ -279,6 +280,20 @@ pub(super) static CURSOR: Keys = keys(
 );
 /// What becomes of rows that are gone.
 pub(super) static DELETES: Keys = keys("`deletes`", &["mode", "sweep", "max", "purge_after"]);
+/// How a source is asked for what changed.
+pub(super) static DELTA: Keys = keys(
+    "`delta`",
+    &[
+        "link",
+        "token",
+        "query",
+        "header",
+        "body",
+        "continue_url",
+        "every_page",
+        "retention",
+    ],
+);
 /// How a source tells that a row is gone.
 pub(super) static TOMBSTONES: Keys = keys(
     "`tombstones`",
@@ -409,6 +424,7 @@ static ALL: &[&Keys] = &[
     &EXPAND,
     &CURSOR,
     &DELETES,
+    &DELTA,
     &TOMBSTONES,
     &COLUMN,
     &PAGE_SIZE,

@@ -171,6 +171,16 @@ pub enum Error {
         /// What the source said.
         message: Option<String>,
     },
+    /// The source no longer knows what it was to go on from; it is to be read anew.
+    #[error("{asked} answered {status}{}", said(message.as_deref()))]
+    Reset {
+        /// What was asked.
+        asked: Asked,
+        /// The status.
+        status: u16,
+        /// What the source said.
+        message: Option<String>,
+    },
     /// A rule says that such an answer is a failure.
     #[error("{asked} answered {status}{}", said(message.as_deref()))]
     Rejected {
@@ -279,6 +289,7 @@ impl Error {
         match self {
             Self::Unavailable { .. }
             | Self::Parked { .. }
+            | Self::Reset { .. }
             | Self::NotJson { .. }
             | Self::LeftOut { .. }
             | Self::Restart { .. } => Remedy::Wait,
@@ -401,6 +412,7 @@ impl Error {
             | Self::InsufficientScope { .. }
             | Self::NoFact { .. }
             | Self::Damaged { .. }
+            | Self::Reset { .. }
             | Self::Parked { .. } => None,
         }
     }

@@ -6,6 +6,7 @@
 mod address;
 mod posted;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use minijinja::value::{Serde, Value as Context};
@@ -18,7 +19,10 @@ use self::posted::Posted;
 use super::paginate::{Ask, Turn, Way};
 use super::records::Scalar;
 use super::{Error, Start, odata};
-use crate::config::{self, Auth, Body, Connection, Each, Facts, GraphQl, Payload, Resource, Style};
+use crate::config::{
+    self, Auth, Body, Connection, Delta, Each, Facts, GraphQl, Payload, Resource, SendCursor,
+    SendDelta, Style,
+};
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use crate::record::CursorValue;
 use crate::template::{self, Template};
@@ -53,7 +57,8 @@ impl Prototype {
         start: &Start,
         first: &Turn,
     ) -> Result<Self, Error> {
-        let writer = Writer::new(resource, start, first);
+        let resource = going_on(resource, start);
+        let writer = Writer::new(&resource, start, first);
         let text = writer.url("url", &resource.url)?;
         let url = resolve(connection.base_url.as_ref(), &text)?;
         let allowed = allowed(connection, &url);
@@ -66,7 +71,7 @@ impl Prototype {
             },
             base_url: connection.base_url.clone(),
             headers: connection.headers.clone(),
-            resource: resource.clone(),
+            resource: resource.into_owned(),
             start: start.clone(),
             tenant: tenant.transpose()?.unwrap_or_default(),
             url,
@@ -107,6 +112,35 @@ impl Prototype {
             Some(Payload::GraphQl(graph_ql)) => Some(graph_ql.partial),
             Some(Payload::Plain(_)) | None => None,
         }
+    }
+
+    /// Returns how the source is asked for what changed, if it knows by itself.
+    pub(super) fn delta(&self) -> Option<&Delta> {
+        self.resource.delta.as_ref()
+    }
+
+    /// Returns true if this asks for what changed since the source was last asked.
+    pub(super) fn goes_on(&self) -> bool {
+        self.start.delta.is_some()
+    }
+
+    /// Returns a link that the source gave in an earlier run.
+    ///
+    /// # Errors
+    /// If it leads where the run may not go.
+    pub(super) fn link(&self, text: &str) -> Result<Url, Error> {
+        let link = self.url.join(text);
+        let link = link.map_err(|_| wrong("delta", "the delta link is no URL".to_owned()))?;
+        let names_a_user = !link.username().is_empty() || link.password().is_some();
+        if names_a_user || !self.allowed.contains(&link.origin()) {
+            let origin = link.origin().ascii_serialization();
+            let message = format!(
+                "the delta link leads to {origin}, which is neither the host of `base_url` nor among \
+                 `allow_hosts`"
+            );
+            return Err(wrong("delta", message));
+        }
+        Ok(link)
     }
 
     /// Returns the request for a page.
@@ -157,11 +191,18 @@ impl Prototype {
             query.extend(writer.pairs("first_page_query", &resource.first_page_query)?);
         }
         set_query(&mut url, &query);
-        Ok(Written {
+        let mut written = Written {
             url,
             headers: writer.headers(&self.headers, resource)?,
             body: writer.body(resource.body.as_ref())?,
-        })
+        };
+        if let (Some(SendDelta::Token { send, .. }), Some(word)) = (
+            resource.delta.as_ref().map(|delta| &delta.send),
+            &self.start.delta,
+        ) {
+            written.carry(send, word)?;
+        }
+        Ok(written)
     }
 
     /// Returns where pages after the first are asked for, if not where the first is.
@@ -189,6 +230,45 @@ struct Written {
     url: Url,
     headers: HeaderMap,
     body: Option<Posted>,
+}
+
+impl Written {
+    /// Puts the word of an earlier run where the source wants it.
+    fn carry(&mut self, send: &SendCursor, word: &str) -> Result<(), Error> {
+        match send {
+            SendCursor::Query(name) => {
+                set_query(&mut self.url, &[(name.clone(), word.to_owned())]);
+                Ok(())
+            }
+            SendCursor::Header(name) => {
+                insert_header(&mut self.headers, "delta.header", name, word)
+            }
+            SendCursor::Body(path) => self
+                .body
+                .get_or_insert_with(|| Posted::Json(Map::new().into()))
+                .put(path, &Scalar::Text(word.to_owned())),
+        }
+    }
+}
+
+/// Returns the resource as it is asked for what changed: without what belongs to the first page of
+/// everything, and where going on has a place of its own, there and with nothing else.
+fn going_on<'r>(resource: &'r Resource, start: &Start) -> Cow<'r, Resource> {
+    let (Some(delta), Some(_)) = (&resource.delta, &start.delta) else {
+        return Cow::Borrowed(resource);
+    };
+    let mut going_on = resource.clone();
+    going_on.first_page_query.clear();
+    if let SendDelta::Token {
+        continue_url: Some(url),
+        ..
+    } = &delta.send
+    {
+        going_on.url = url.clone();
+        going_on.query.clear();
+        going_on.body = None;
+    }
+    Cow::Owned(going_on)
 }
 
 /// Fills in a template that is no part of the request, `place`, with what the request has.

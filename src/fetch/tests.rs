@@ -57,6 +57,7 @@ fn resource(style: Style, records: &str) -> Resource {
         reshape: None,
         paging: style.into(),
         tombstones: None,
+        delta: None,
         asks_by_now: false,
         cursor: None,
         rules: Vec::new(),
@@ -110,6 +111,7 @@ impl Reader {
             facts: Arc::default(),
             each: Each::new(),
             since: None,
+            delta: None,
             until: CursorValue::read(NOW),
             now: clock.now(),
         };
@@ -366,6 +368,7 @@ async fn a_run_reads_from_its_bookmark() {
         facts: Arc::default(),
         each: Each::new(),
         since,
+        delta: None,
         until: CursorValue::read(NOW),
         now: reader.clock.now(),
     };

@@ -79,6 +79,18 @@ fn table(conn: &Connection, name: String) -> Result<TableInfo, store::Error> {
     })
 }
 
+/// Returns true if a table has no rows, or there is no such table.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn is_empty(conn: &Connection, table: &str) -> Result<bool, store::Error> {
+    if !exists(conn, table)? {
+        return Ok(true);
+    }
+    let sql = format!("SELECT NOT EXISTS (SELECT 1 FROM {})", quoted(table));
+    Ok(conn.query_one(&sql, [], |row| row.get(0))?)
+}
+
 /// Returns true if a table of this name exists.
 ///
 /// A bookmark whose table was dropped covers nothing: the flow must start at the beginning.

@@ -173,6 +173,8 @@ fn page(number: u64, text: &str) -> Page {
         body: text.to_owned().into(),
         records,
         gone: Gone::default(),
+        delta: None,
+        is_last: true,
     }
 }
 

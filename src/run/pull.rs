@@ -8,6 +8,7 @@
 mod anew;
 mod ask;
 mod rest;
+mod since;
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
 use super::budgets::{Budget, News};
+use super::delta;
 use super::item::Item;
 use super::reach::{Order, Reach, Step, Stuck};
 use super::resume::{self, Asked, BrokenOff};
@@ -23,13 +25,14 @@ use super::room::{Room, Share};
 use super::stretch::{Stretch, Stretches};
 use super::sweep::Watched;
 use super::{Error, Event, Inner, Told};
+use crate::bookmark::{self, Kept};
 use crate::config::{Connection, Facts, Flow, Name};
 use crate::fetch::{self, Pages, Position, Reason, Start};
 use crate::http::Client;
 use crate::merge::{self, Seen};
 use crate::record::{CursorValue, FieldPath, Page, Tally};
 use crate::template::Template;
-use crate::{bookmark, clock, journal, store};
+use crate::{clock, journal, store};
 
 /// How many fetched pages may wait to be merged.
 const PAGES_AHEAD: usize = 2;
@@ -76,6 +79,9 @@ struct Standing {
     bookmark: Option<CursorValue>,
     /// True if rows wait for a second read that does not bring them, which must be a whole one.
     must_read_all: bool,
+    /// What the source gave to go on from.
+    kept: Option<Kept>,
+    is_table_empty: bool,
 }
 
 struct Progress {
@@ -90,6 +96,8 @@ struct Progress {
     watched: Watched,
     /// True if this read begins where everything it is about begins.
     is_from_start: bool,
+    /// True if there were no rows when the read began.
+    table_was_empty: bool,
 }
 
 impl Progress {
@@ -139,6 +147,7 @@ impl<'a> Pull<'a> {
                     ..Watched::default()
                 },
                 is_from_start: false,
+                table_was_empty: false,
             }),
             merged: watch::Sender::new(0),
             budget: OnceLock::new(),
@@ -185,12 +194,15 @@ impl<'a> Pull<'a> {
         let Standing {
             bookmark: before,
             must_read_all,
+            kept,
+            ..
         } = self.standing().await?;
         let from = before.clone().filter(|_| !must_read_all);
         let zone = self.connection.time_zone.clone();
         let stretches = Stretches::new(cursor, from.clone(), self.began, zone);
         let has_windows = cursor.is_some_and(|cursor| cursor.window.is_some());
-        self.progress().is_from_start = from.is_none() && !has_windows;
+        let word = self.word(kept, must_read_all).await;
+        self.progress().is_from_start = from.is_none() && !has_windows && word.is_none();
         let mut next = stretches.first();
         while let Some(stretch) = next {
             next = stretches.after(&stretch);
@@ -204,9 +216,12 @@ impl<'a> Pull<'a> {
                 since,
                 until,
             };
-            let start = self.start(&facts, &asked);
+            let start = Start {
+                delta: word.clone(),
+                ..self.start(&facts, &asked)
+            };
             self.begin(before.clone(), asked, order, &asks);
-            self.pages(&connection, &start, None).await?;
+            self.pages_since(&connection, start).await?;
             self.complete().await?;
         }
         Ok(())
@@ -218,6 +233,7 @@ impl<'a> Pull<'a> {
             facts: Arc::clone(facts),
             each: self.item.each.clone(),
             since: asked.since.clone(),
+            delta: None,
             until: asked.until.clone(),
             now: asked.began,
         }
@@ -226,8 +242,11 @@ impl<'a> Pull<'a> {
     /// Begins to take note of what a read brings.
     fn begin(&self, before: Option<CursorValue>, asked: Asked, order: Order, asks: &str) {
         let zone = self.connection.time_zone.clone();
-        // An ordered read moves its bookmark with each page, and starts there the next time.
-        let resumes = order != Order::Ascending && !self.flow.resume_within.is_zero();
+        // An ordered read moves its bookmark with each page, and starts there the next time. One
+        // that ends with a delta link has to be known from its beginning: behind the link the source
+        // tells no more of what was gone before.
+        let starts_over = order == Order::Ascending || self.flow.resource.delta.is_some();
+        let resumes = !starts_over && !self.flow.resume_within.is_zero();
         let mut progress = self.progress();
         progress.reach = Some(Reach::new(before, asked.began, zone, order));
         progress.asked = resumes.then(|| (asks.to_owned(), asked));
@@ -334,7 +353,8 @@ impl<'a> Pull<'a> {
     }
 
     async fn standing(&self) -> Result<Standing, Error> {
-        if self.flow.resource.cursor.is_none() {
+        let resource = &self.flow.resource;
+        if resource.cursor.is_none() && resource.delta.is_none() {
             return Ok(Standing::default());
         }
         let (name, part) = (self.flow.name.clone(), self.item.part());
@@ -343,10 +363,14 @@ impl<'a> Pull<'a> {
         let standing = self.house.data.read(move |connection| {
             Ok::<_, store::Error>(Standing {
                 bookmark: bookmark::read(connection, &name, &part)?,
+                kept: bookmark::kept_delta(connection, &name, &part)?,
+                is_table_empty: merge::is_empty(connection, &table)?,
                 must_read_all: merge::awaits_second_look(connection, &table, account.as_deref())?,
             })
         });
-        Ok(standing.await?)
+        let standing = standing.await?;
+        self.progress().table_was_empty = standing.is_table_empty;
+        Ok(standing)
     }
 
     /// Fetches pages until there are no more; true if the source only gives no more.
@@ -451,7 +475,11 @@ impl<'a> Pull<'a> {
                 is_from_start,
             )
         };
+        let delta = self.flow.resource.delta.clone();
+        let is_first_load = is_from_start && self.progress().table_was_empty;
         let written = self.house.data.write(move |tx| -> Result<_, Error> {
+            let may_go_on = !is_from_start || is_first_load;
+            let word = delta.and_then(|delta| delta::given(&delta, &batch, may_go_on));
             let batch = merge::Batch {
                 pages: &batch,
                 account: account.as_deref(),
@@ -476,6 +504,14 @@ impl<'a> Pull<'a> {
                     so_far,
                 };
                 bookmark::keep(tx, &name, &part, &broken_off.kept(asks, at), run)?;
+            }
+            if let Some(value) = word {
+                let kept = Kept {
+                    value,
+                    at,
+                    owes_sweep: is_from_start && !is_first_load && seen.is_some(),
+                };
+                bookmark::keep_delta(tx, &name, &part, &kept, run)?;
             }
             journal::progress(tx, run, &merged.tally)?;
             news.map_or(Ok(()), |news| news.keep(tx, at))?;

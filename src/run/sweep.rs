@@ -8,7 +8,7 @@ use super::{Error, Inner};
 use crate::config::{Account, DeleteMode, Flow, Sweep};
 use crate::merge::{self, Cover, Scope, Seen, Swept};
 use crate::record::Tally;
-use crate::{clock, journal};
+use crate::{bookmark, clock, journal};
 
 /// What the reads of one account have brought, where that may tell which rows are gone.
 ///
@@ -20,6 +20,8 @@ pub(super) struct Broom<'a> {
     seen: Seen,
     /// The items all of whose reads were whole, as the merge calls them.
     whole: BTreeSet<String>,
+    /// The parts of the flow that were read whole, each with its item.
+    parts: Vec<(String, String)>,
     /// The items some read of which was not.
     partial: BTreeSet<String>,
     /// True if it is not known which item a read was about that was not whole.
@@ -35,6 +37,7 @@ impl<'a> Broom<'a> {
             account,
             seen: Seen::default(),
             whole: BTreeSet::new(),
+            parts: Vec::new(),
             partial: BTreeSet::new(),
             is_spoilt: false,
         })
@@ -61,7 +64,7 @@ impl<'a> Broom<'a> {
     }
 
     /// Takes note of what a read has brought.
-    pub(super) fn take(&mut self, watched: Watched) {
+    pub(super) fn take(&mut self, watched: Watched, part: String) {
         let Watched {
             seen,
             group,
@@ -70,6 +73,9 @@ impl<'a> Broom<'a> {
         // A read that broke in the middle of a transaction took with it what others had seen.
         self.is_spoilt |= seen.is_none() || group.is_none();
         self.seen = seen.unwrap_or_default();
+        if let (Some(group), true) = (&group, is_whole) {
+            self.parts.push((group.clone(), part));
+        }
         let items = if is_whole {
             &mut self.whole
         } else {
@@ -99,6 +105,15 @@ impl<'a> Broom<'a> {
 enum Covered {
     All,
     Groups(BTreeSet<String>),
+}
+
+impl Covered {
+    fn has(&self, group: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Groups(groups) => groups.contains(group),
+        }
+    }
 }
 
 /// What one read has brought.
@@ -139,6 +154,7 @@ impl Inner {
     ) -> Result<Tally, Error> {
         let account = flow.named(broom.account);
         let seen = broom.lend();
+        let parts = std::mem::take(&mut broom.parts);
         let Some(covered) = broom.covered() else {
             return Ok(Tally::default());
         };
@@ -155,10 +171,13 @@ impl Inner {
                 at,
             };
             let swept = merge::sweep(tx, &of.table, &scope, &seen)?;
-            if let Swept::Done { deleted, .. } = swept
-                && deleted > 0
-            {
-                journal::progress(tx, run, &tally(deleted))?;
+            if let Swept::Done { deleted, .. } = swept {
+                if deleted > 0 {
+                    journal::progress(tx, run, &tally(deleted))?;
+                }
+                for (_, part) in parts.iter().filter(|(group, _)| covered.has(group)) {
+                    bookmark::swept(tx, &of.name, part)?;
+                }
             }
             Ok(swept)
         });

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on has failed, and its backtrace says where"
 )]
 
+mod delta;
 mod items;
 mod shelf;
 #[path = "../support/mod.rs"]

@@ -65,6 +65,7 @@ impl Reader {
             facts: Arc::default(),
             each: Each::new(),
             since,
+            delta: None,
             until: CursorValue::Instant(self.guest.now()),
             now: self.guest.now(),
         };

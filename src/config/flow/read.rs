@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Accounts, Flow, Sweep, deletes, fan_out, resource, table, when};
+use super::{Accounts, Flow, Sweep, deletes, delta, fan_out, resource, table, when};
 use crate::config::Name;
 use url::Url;
 
@@ -71,10 +71,15 @@ pub(in crate::config) fn read(
         deletes::tombstones(&item, key)
     });
     if let (Some(resource), Some(table)) = (&mut resource, &mut table) {
-        if resource.asks_by_now && !deletes::names_sweep(&flow) {
+        delta::check(&flow, resource);
+        table.deletes.sweep = match table.deletes.sweep {
+            said if deletes::names_sweep(&flow) => said,
             // It reads what lies so far from today, and what it no longer brings is only too old.
-            table.deletes.sweep = Sweep::Never;
-        }
+            _ if resource.asks_by_now => Sweep::Never,
+            // It is read whole where the source itself says so, and not again for long.
+            _ if resource.delta.is_some() => Sweep::Once,
+            default => default,
+        };
         let reads_all = resource.cursor.is_none() && table.deletes.sweep != Sweep::Never;
         table.may_lose_rows = reads_all || tombstones.is_some();
         resource.tombstones = tombstones;

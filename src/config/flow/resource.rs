@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 
 use super::{
-    Accounts, Caps, Format, Method, Paging, Payload, Records, Resource, body, cursor, paging,
-    records, reshape,
+    Accounts, Caps, Format, Method, Paging, Payload, Records, Resource, body, cursor, delta,
+    paging, records, reshape,
 };
 use crate::config::connection::Written;
 use crate::config::reader::{Item, Table, quoted};
@@ -74,6 +74,9 @@ pub(super) fn read(
                 .any(|(_, template)| template.uses(name))
             || body.as_ref().is_some_and(|body| body.uses(name))
     };
+    let delta = flow
+        .get("delta")
+        .and_then(|item| delta::read(&item, &variables));
     let asks_by_now = sends("now");
     cursor::check_bookmark(flow, cursor.as_ref(), sends("bookmark"));
     cursor::check_until(flow, cursor.as_ref(), sends("until"));
@@ -102,6 +105,7 @@ pub(super) fn read(
         reshape: reshape::read(flow),
         cursor,
         tombstones: None,
+        delta,
         asks_by_now,
         rules: rules(flow, connection),
         caps,

@@ -50,6 +50,7 @@ fn resource(url: &str, query: &[(&str, &str)]) -> Resource {
         reshape: None,
         paging: Style::None.into(),
         tombstones: None,
+        delta: None,
         asks_by_now: false,
         cursor: None,
         rules: Vec::new(),
@@ -87,6 +88,7 @@ fn since(text: &str) -> Start {
         facts: Arc::default(),
         each: Each::new(),
         since,
+        delta: None,
         until: CursorValue::read("2026-03-01T10:00:00Z"),
         now: "2026-03-01T10:00:00.75Z".parse().unwrap(),
     }
