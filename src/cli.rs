@@ -11,12 +11,15 @@ mod backup;
 mod check;
 mod connections;
 mod demo;
+mod discover;
 mod failed;
 mod hardening;
 mod input;
 mod keypair;
 mod login;
 mod owner;
+mod plan;
+mod preview;
 mod print;
 mod providers;
 mod query;
@@ -65,6 +68,17 @@ pub enum Exit {
     Configuration,
     /// A person must sign in.
     Login,
+}
+
+impl Exit {
+    /// Returns how the program ends when somebody must act so.
+    fn of(remedy: Remedy) -> Self {
+        match remedy {
+            Remedy::Wait | Remedy::Report => Self::Failed,
+            Remedy::EditConfig => Self::Configuration,
+            Remedy::Login => Self::Login,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -187,6 +201,27 @@ async fn answer(args: Args, output: Output) -> Result<Exit, Failed> {
         Command::Runs { flow, limit } => runs::runs(&*load(path)?, flow, limit, output),
         Command::Tables => tables::tables(&*load(path)?, output),
         Command::Query { sql, csv } => query::query(&*load(path)?, &sql, csv, output),
+        Command::Discover {
+            connection,
+            url,
+            file,
+            account,
+            list,
+            only,
+            output: into,
+        } => {
+            let wanted = discover::Wanted {
+                who: login::Who::parse(connection, account)?,
+                url,
+                file,
+                list,
+                only,
+                into,
+            };
+            discover::discover(&load(path)?, wanted, output, &clock).await
+        }
+        Command::Plan { flows } => plan::plan(&*load(path)?, &flows, output, &clock),
+        Command::Preview { flow } => preview::preview(&load(path)?, &flow, output, &clock).await,
         Command::Secret { command } => secret::secret(&load(path)?, command, output, &clock).await,
         Command::Vault {
             command: VaultCommand::Init { key_file },

@@ -31,9 +31,9 @@ use crate::oauth::id_token::Person;
 use crate::oauth::login::Whom;
 use crate::oauth::{DeviceStart, LONGEST_IMPORT, LoginStart, Revocation, SignedOut};
 use crate::remedy::Remedy;
-use crate::run::{Event, Handle};
+use crate::run::{Description, Event, Handle};
 use crate::secret::Secret;
-use crate::{oauth, run, status};
+use crate::{fetch, oauth, run, status};
 
 use door::Bounds;
 
@@ -59,6 +59,9 @@ const BOUNDS: Bounds = Bounds {
     connections: 256,
     told: 16,
 };
+/// What to do where no document is.
+const NOT_THERE: &str =
+    "say where the document is: tidegate discover CONNECTION URL, or --file FILE";
 /// The socket's mode: its owner and its group, which the directory must let in first.
 const SOCKET_MODE: u32 = 0o660;
 
@@ -81,6 +84,13 @@ pub struct WhichAccount {
     /// True if another person may sign in than before.
     #[serde(default)]
     pub another_person: bool,
+}
+
+/// Asks for what a source says about itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DescriptionWanted {
+    /// Where that is: a URL, or a path below the connection's base URL; looked for if not said.
+    pub at: Option<String>,
 }
 
 /// A login that has begun.
@@ -255,6 +265,7 @@ fn router(house: House) -> Router {
         .route("/v1/ping", get(|| async { StatusCode::NO_CONTENT }))
         .route("/v1/status", get(show_status))
         .route("/v1/runs", post(start_runs))
+        .route("/v1/flows/{name}/preview", post(preview))
         .route("/v1/connections/{name}/login", post(begin_login))
         .route("/v1/connections/{name}/login/{id}", post(finish_login))
         .route(
@@ -262,6 +273,7 @@ fn router(house: House) -> Router {
             post(import).layer(DefaultBodyLimit::max(LONGEST_IMPORT)),
         )
         .route("/v1/connections/{name}/logout", post(logout))
+        .route("/v1/connections/{name}/description", post(description))
         .merge(vault::routes())
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(house)
@@ -302,6 +314,18 @@ async fn start_runs(
     });
     let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
     Ok((kind, Body::from_stream(lines)).into_response())
+}
+
+async fn preview(
+    State(house): State<House>,
+    Path(name): Path<String>,
+) -> Result<Json<run::Preview>, Failure> {
+    let flow = house.runner.known(&name)?;
+    let preview = house.runner.preview(&name).await;
+    preview.map(Json).map_err(|error| Failure {
+        hint: error.hint(flow),
+        ..error.into()
+    })
 }
 
 /// Passes a run's events on until it ends or nobody listens. The run itself goes on either way.
@@ -382,6 +406,26 @@ async fn logout(
         false => Revocation::AtServer,
     };
     Ok(Json(house.keeper.logout(&account, revocation).await?))
+}
+
+/// Fetches what a source says about itself.
+async fn description(
+    State(house): State<House>,
+    Path(name): Path<String>,
+    Query(which): Query<WhichAccount>,
+    Json(wanted): Json<DescriptionWanted>,
+) -> Result<Json<Description>, Failure> {
+    let account = account(&house, &name, &which)?;
+    let found = house.runner.description(&account, wanted.at.as_deref());
+    found.await.map(Json).map_err(|error| Failure {
+        hint: match &error {
+            run::Error::OAuth(error) => error.hint(),
+            run::Error::Fetch(fetch::Error::Refused { .. }) => Some(NOT_THERE.to_owned()),
+            run::Error::Fetch(error) => error.hint().map(str::to_owned),
+            _ => None,
+        },
+        ..error.into()
+    })
 }
 
 /// Returns the account that is meant, whether or not anybody has signed in to it.

@@ -5,6 +5,7 @@
 //! What it decides stands in its pure children; here it is only put together.
 
 mod answer;
+mod document;
 mod error;
 mod failure;
 mod hosts;
@@ -19,6 +20,7 @@ mod retry;
 mod rules;
 mod scope;
 mod shape;
+mod shown;
 mod waiting;
 
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::document::document;
 pub use self::error::{Asked, Document, Error, Tries};
 use self::failure::{Cause, Failure, damaged, no_answer};
 pub use self::hosts::Hosts;
@@ -41,6 +44,7 @@ use self::retry::Verdict;
 use self::scope::Lacking;
 pub use self::shape::ShapeProblem;
 use self::shape::{Shape, Shaped};
+pub use self::shown::ShownRequest;
 pub use self::waiting::{Reason, Waiting};
 use crate::clock::{self, Clock};
 use crate::config::{Connection, Each, Facts, Resource, ResponseRule, SendDelta};
@@ -104,6 +108,8 @@ pub struct Pages {
     next: Result<Option<Ask>, Astray>,
     number: u64,
     requests: u64,
+    /// The status of the latest answer.
+    status: Option<u16>,
     /// True if this reads everything rather than what changed since a bookmark.
     is_whole: bool,
 }
@@ -162,6 +168,7 @@ pub fn pages(connection: &Connection, resource: &Resource, start: &Start) -> Res
         stop: resource.paging.stop.clone(),
         number: 0,
         requests: 0,
+        status: None,
         is_whole: start.since.is_none() && start.delta.is_none(),
     })
 }
@@ -175,17 +182,8 @@ impl Pages {
     /// # Errors
     /// Why there is no page: see [`Error`].
     pub async fn next(&mut self, world: &World<'_>) -> Result<Option<Page>, Error> {
-        let ask = match &self.next {
-            Ok(Some(ask)) => ask.clone(),
-            Ok(None) => return Ok(None),
-            Err(Astray { asked, problem }) => {
-                let (asked, problem) = (asked.clone(), problem.clone());
-                return Err(Error::Astray {
-                    asked,
-                    page: self.number,
-                    problem,
-                });
-            }
+        let Some(ask) = self.ask()? else {
+            return Ok(None);
         };
         let began = world.clock.now();
         let (mut tries, mut holds) = (0, 0);
@@ -262,6 +260,40 @@ impl Pages {
         false
     }
 
+    /// Returns how the next page is asked for.
+    fn ask(&self) -> Result<Option<Ask>, Error> {
+        match &self.next {
+            Ok(ask) => Ok(ask.clone()),
+            Err(Astray { asked, problem }) => Err(Error::Astray {
+                asked: asked.clone(),
+                page: self.number,
+                problem: problem.clone(),
+            }),
+        }
+    }
+
+    /// Returns the request by which [`Pages::next`] would ask, fit to be shown; `None` after the last
+    /// page. Nothing is sent.
+    ///
+    /// # Errors
+    /// If the request cannot be written, or there is no way on.
+    pub fn upcoming(
+        &self,
+        authorization: Option<&Authorization>,
+    ) -> Result<Option<ShownRequest>, Error> {
+        let Some(ask) = self.ask()? else {
+            return Ok(None);
+        };
+        let request = self.prototype.asking(&ask)?;
+        Ok(Some(ShownRequest::of(&request, authorization)))
+    }
+
+    /// Returns the status of the latest answer, if there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.status
+    }
+
     /// Returns how many requests were sent so far, repeats included.
     #[must_use]
     pub fn requests(&self) -> u64 {
@@ -312,6 +344,7 @@ impl Pages {
             }
             Err(source) => return Err(no_answer(asked, source).into()),
         };
+        self.status = Some(answer.status);
         world.limits.learn(
             world.clock.now(),
             &asked.url,

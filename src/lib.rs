@@ -23,6 +23,7 @@ pub mod template;
 
 // Stages: strangers to each other.
 pub mod bookmark;
+pub mod discover;
 pub mod fetch;
 pub mod journal;
 pub mod merge;
@@ -32,7 +33,8 @@ pub mod quota;
 // Table: the one place where the stages meet.
 pub mod run;
 
-// Upper: when to run, and how everything is.
+// Upper: when to run, what it will cost, and how everything is.
+pub mod plan;
 pub mod scheduler;
 pub mod status;
 

@@ -9,6 +9,7 @@ mod grow;
 mod kind;
 mod list;
 mod number;
+mod preview;
 mod rebuild;
 mod remove;
 mod seen;
@@ -29,6 +30,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 pub use error::Error;
+pub use preview::{ColumnPreview, Preview, preview};
 pub use seen::Seen;
 pub use sweep::{Cover, Scope, Swept, TooMany, awaits_second_look, group, purge, sweep};
 pub use tables::{ColumnInfo, TableInfo, exists, is_empty, tables};

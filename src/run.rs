@@ -6,10 +6,12 @@
 
 mod budgets;
 mod delta;
+mod document;
 mod error;
 mod event;
 mod fan_out;
 mod item;
+mod preview;
 mod pull;
 mod reach;
 mod resume;
@@ -42,8 +44,10 @@ use pull::SoFar;
 use sweep::Broom;
 
 use self::budgets::Budgets;
+pub use document::Description;
 pub use error::Error;
 pub use event::{Ended, Event};
+pub use preview::{Next, Preview, Trouble};
 
 /// How many events a listener may be behind before it misses some. The end is never missed.
 const EVENTS: usize = 256;
@@ -249,6 +253,14 @@ struct Told {
 }
 
 impl Told {
+    /// Makes one whom nobody listens to.
+    fn nobody() -> Self {
+        Self {
+            events: broadcast::Sender::new(1),
+            notes: Mutex::default(),
+        }
+    }
+
     /// Keeps a note for the end of the run; false if there are as many as anybody reads.
     fn keep(&self, note: &str) -> bool {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,6 +22,7 @@ mod fault;
 mod filter;
 mod ledger;
 mod limits;
+mod metadata;
 mod provider;
 mod query;
 mod refusal;

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 pub type Secret = secrecy::SecretString;
 
 /// What stands where a secret stood.
-const REMOVED: &str = "[removed]";
+pub const REMOVED: &str = "[removed]";
 /// The shortest run of token-like characters that [`scrub`] takes for a secret.
 const TOKEN_LIKE: usize = 20;
 /// The shortest part of a secret that is not shown either. Anything shorter is in ordinary words

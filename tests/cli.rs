@@ -39,6 +39,9 @@ fn help_fits_a_screen_and_ends_with_examples() {
       runs         Show the latest runs
       tables       Show the tables, their columns and how many rows they have
       query        Ask the database, read-only
+      discover     Write flows from what a source says about itself: OData metadata or OpenAPI
+      preview      Fetch one page of a flow, and show what a run would do with it
+      plan         Estimate the calls that the schedule makes, against what sources allow
       secret       Seal, list or remove the secrets that the configuration names
       vault        Look after the vault and its keys
       backup       Copy both databases, as they stand, into a new directory

@@ -21,10 +21,12 @@ const FLOORS: [(&str, &[&str]); 8] = [
     ("what was asked for", &["config"]),
     (
         "stages",
-        &["bookmark", "fetch", "journal", "merge", "oauth", "quota"],
+        &[
+            "bookmark", "discover", "fetch", "journal", "merge", "oauth", "quota",
+        ],
     ),
     ("table", &["run"]),
-    ("upper", &["scheduler", "status"]),
+    ("upper", &["plan", "scheduler", "status"]),
     ("hall", &["daemon"]),
     ("door", &["cli", "control"]),
 ];

@@ -68,6 +68,12 @@ Who signs in where is said by the connection:
 Where the browser cannot come back to us, paste the address it ends on.
 `tidegate providers show NAME` prints a connection for each provider we know, and each way in.";
 
+const DISCOVERING: &str = "\
+Examples:
+  tidegate discover exact --list '/api/v1/123456/project/$metadata'
+  tidegate discover exact --only Projects '/api/v1/123456/project/$metadata' >> tidegate.toml
+  tidegate discover shop --file openapi.json --output shop-flows.toml";
+
 /// What can be asked for besides running.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -132,6 +138,41 @@ pub(super) enum Command {
         /// Answer in CSV
         #[arg(long, conflicts_with = "json")]
         csv: bool,
+    },
+    /// Write flows from what a source says about itself: OData metadata or OpenAPI
+    #[command(after_help = DISCOVERING)]
+    Discover {
+        /// The connection the flows read through
+        connection: String,
+        /// Where the document is [default: $metadata, openapi.json, swagger.json below base_url]
+        #[arg(conflicts_with = "file")]
+        url: Option<String>,
+        /// Read the document from a file
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// With which of several accounts
+        #[arg(long, value_name = "NAME", conflicts_with = "file")]
+        account: Option<String>,
+        /// Show what there is, and write nothing
+        #[arg(long)]
+        list: bool,
+        /// Only these, by their names in the list
+        #[arg(long, value_name = "NAME", value_delimiter = ',')]
+        only: Vec<String>,
+        /// Write into this new file
+        #[arg(long, short, value_name = "FILE", conflicts_with = "list")]
+        output: Option<PathBuf>,
+    },
+    /// Fetch one page of a flow, and show what a run would do with it
+    Preview {
+        /// The flow
+        flow: String,
+    },
+    /// Estimate the calls that the schedule makes, against what sources allow
+    Plan {
+        /// Only these flows [default: all]
+        #[arg(value_name = "FLOW")]
+        flows: Vec<String>,
     },
     /// Seal, list or remove the secrets that the configuration names
     Secret {

@@ -81,11 +81,7 @@ impl Failed {
                         print::talk(&format!("hint: {hint}"));
                     }
                 }
-                match told.remedy {
-                    Remedy::Wait | Remedy::Report => Exit::Failed,
-                    Remedy::EditConfig => Exit::Configuration,
-                    Remedy::Login => Exit::Login,
-                }
+                Exit::of(told.remedy)
             }
         }
     }

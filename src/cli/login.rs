@@ -40,8 +40,13 @@ impl Who {
         })
     }
 
-    fn account(&self) -> Option<&str> {
+    pub(super) fn account(&self) -> Option<&str> {
         self.account.as_deref()
+    }
+
+    /// Returns the connection.
+    pub(super) fn connection<'c>(&self, config: &'c Config) -> Result<&'c Connection, Failed> {
+        known(config, &self.connection)
     }
 
     /// Returns the words as they are typed.

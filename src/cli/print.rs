@@ -95,6 +95,19 @@ pub(super) fn counts(tally: &Tally) -> String {
     )
 }
 
+/// Returns a number with a comma before every three digits.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 /// Returns a moment in the machine's zone, with its offset.
 pub(super) fn moment(at: Timestamp) -> String {
     at.to_zoned(TimeZone::system())
@@ -181,6 +194,18 @@ mod tests {
         ];
         for (seconds, words) in cases {
             assert_eq!(span(SignedDuration::from_secs(seconds)), words);
+        }
+    }
+
+    #[test]
+    fn long_numbers_are_grouped() {
+        for (number, words) in [
+            (0, "0"),
+            (999, "999"),
+            (1_440, "1,440"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), words);
         }
     }
 

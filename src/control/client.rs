@@ -7,11 +7,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
-use super::{Adopted, Failure, LoginAnswer, LoginBegun, LoginDone, RunRequest, WhichAccount};
+use super::{
+    Adopted, DescriptionWanted, Failure, LoginAnswer, LoginBegun, LoginDone, RunRequest,
+    WhichAccount,
+};
 use crate::config::Name;
 use crate::oauth::SignedOut;
 use crate::oauth::vault::{Rewrapped, Verified};
-use crate::run::Event;
+use crate::run::{Description, Event, Preview};
 use crate::seal::KeyId;
 use crate::secret::{ExposeSecret, Secret};
 use crate::status;
@@ -22,6 +25,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long signing out may take: an exchange under way, the search for the server, and the half
 /// minute in which it is asked.
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(180);
+/// How long fetching a long document from a slow source may take, looked for in several places.
+const DESCRIPTION_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// How long a login on another device may take: longer than any code lives.
 const ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(40 * 60);
 /// How long the upkeep of the vault may take: a durable write per record, for 10,000 accounts on a
@@ -118,6 +123,31 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// Asks for the first page that the next run of `flow` would read.
+    ///
+    /// # Errors
+    /// If there is nothing to ask for, or no usable access token.
+    pub async fn preview(&self, flow: &Name) -> Result<Preview, Problem> {
+        let request = self.http.post(url(&format!("flows/{flow}/preview")));
+        read(self.send(request.timeout(ANSWER_TIMEOUT)).await?).await
+    }
+
+    /// Asks for what the source of `connection` says about itself, at `at` or where that usually is.
+    ///
+    /// # Errors
+    /// If it cannot be had.
+    pub async fn description(
+        &self,
+        connection: &Name,
+        which: &WhichAccount,
+        at: Option<String>,
+    ) -> Result<Description, Problem> {
+        let path = format!("connections/{connection}/description");
+        let wanted = DescriptionWanted { at };
+        let request = json(self.http.post(url_for(&path, which)), &wanted);
+        read(self.send(request.timeout(DESCRIPTION_TIMEOUT)).await?).await
     }
 
     /// Begins a login on `connection`, on the account and by whom `which` says.

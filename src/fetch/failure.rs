@@ -99,7 +99,8 @@ impl From<Error> for Failure {
     }
 }
 
-const ONCE: Tries = Tries {
+/// One try, which took no time worth telling.
+pub(super) const ONCE: Tries = Tries {
     count: 1,
     over: Duration::ZERO,
 };

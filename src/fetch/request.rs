@@ -3,7 +3,7 @@
 //! Templates are filled in for each page, since they may use `page`; what the paging needs besides
 //! is put in afterwards.
 
-mod address;
+pub(super) mod address;
 mod posted;
 
 use std::borrow::Cow;

@@ -94,6 +94,15 @@ impl Authorization {
         &self.redactor
     }
 
+    /// Says where the credential stands in a request.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.place {
+            Place::Header(name, _) => format!("header `{name}`"),
+            Place::Query(parameter) => format!("query parameter `{}`", parameter.name),
+        }
+    }
+
     /// Takes the credential out of a URL that came from outside: a next link often repeats the
     /// parameters of the request, and the credential's own is put in again when it is sent.
     pub fn strip(&self, url: &mut Url) {

@@ -1,7 +1,7 @@
 //! What tables there are, for people who ask.
 
 use rusqlite::Connection;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::shape::{SYNC_AT, quoted};
 use crate::store;
@@ -20,7 +20,7 @@ pub struct TableInfo {
 }
 
 /// One column of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnInfo {
     /// Its name.
     pub name: String,
@@ -54,6 +54,17 @@ fn table(conn: &Connection, name: String) -> Result<TableInfo, store::Error> {
     let (rows, last_sync_at) = conn.query_one(&counts, [], |row| {
         Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?))
     })?;
+    let columns = columns(conn, &name)?;
+    Ok(TableInfo {
+        name,
+        rows,
+        last_sync_at,
+        columns,
+    })
+}
+
+/// Returns the columns of a table in their order; none if there is no such table.
+pub(super) fn columns(conn: &Connection, table: &str) -> Result<Vec<ColumnInfo>, store::Error> {
     let mut statement = conn.prepare_cached(
         "SELECT info.name, info.type, ours.kind, ours.field, info.pk > 0 \
          FROM pragma_table_info(?1) AS info \
@@ -61,7 +72,7 @@ fn table(conn: &Connection, name: String) -> Result<TableInfo, store::Error> {
            ON ours.\"table\" = ?1 AND ours.name = info.name \
          ORDER BY info.cid",
     )?;
-    let columns = statement.query_map([&name], |row| {
+    let columns = statement.query_map([table], |row| {
         Ok(ColumnInfo {
             name: row.get(0)?,
             storage: row.get(1)?,
@@ -70,13 +81,7 @@ fn table(conn: &Connection, name: String) -> Result<TableInfo, store::Error> {
             is_key: row.get(4)?,
         })
     })?;
-    let columns = columns.collect::<Result<_, _>>()?;
-    Ok(TableInfo {
-        name,
-        rows,
-        last_sync_at,
-        columns,
-    })
+    Ok(columns.collect::<Result<_, _>>()?)
 }
 
 /// Returns true if a table has no rows, or there is no such table.

@@ -85,6 +85,9 @@ pub enum Error {
         /// Why.
         stuck: Stuck,
     },
+    /// A run would ask for nothing.
+    #[error("there is nothing to preview: {0}")]
+    NothingToPreview(&'static str),
     /// The program was told to stop.
     #[error("stopped before it was done")]
     Interrupted,
@@ -192,7 +195,7 @@ impl Error {
                 Self::Parts { .. } => Remedy::Report,
                 error => error.remedy(),
             },
-            Self::UnknownFlow(_) => Remedy::EditConfig,
+            Self::UnknownFlow(_) | Self::NothingToPreview(_) => Remedy::EditConfig,
         }
     }
 

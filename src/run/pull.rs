@@ -6,7 +6,8 @@
 //! and memory is bounded by [`Room`].
 
 mod anew;
-mod ask;
+pub(super) mod ask;
+mod preview;
 mod rest;
 mod since;
 
@@ -110,7 +111,7 @@ impl Progress {
 }
 
 /// What the reads of a run have come to before this one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct SoFar {
     pub(super) tally: Tally,
     /// The rows they have brought, if somebody wants to know.
@@ -301,15 +302,7 @@ impl<'a> Pull<'a> {
         let given = Arc::new(self.given(start)?);
         self.progress().watched.group = Some(merge::group(&given));
         self.progress().given = given;
-        let pages = fetch::pages(connection, &self.flow.resource, start);
-        let pages = pages.map_err(|error| Error::of_request(&self.item.account, error))?;
-        let (data, budgets) = (&self.house.data, &self.house.budgets);
-        let budget = budgets.of(data, connection, pages.tenant()).await?;
-        let mut source = Source {
-            pages,
-            budget: Arc::clone(self.budget.get_or_init(|| budget)),
-            http: self.http()?,
-        };
+        let mut source = self.source(connection, start).await?;
         if let Some(position) = from {
             // A host that may no longer be asked is no reason not to read what may be.
             source.pages.go_on(position);
@@ -320,6 +313,19 @@ impl<'a> Pull<'a> {
         let fetching = async { Ok(self.fetch(source, ahead).await) };
         let (fetched, ()) = tokio::try_join!(fetching, self.merge(arrived))?;
         fetched
+    }
+
+    /// Prepares the requests of a stretch; nothing is sent yet.
+    async fn source(&self, connection: &Connection, start: &Start) -> Result<Source, Error> {
+        let pages = fetch::pages(connection, &self.flow.resource, start);
+        let pages = pages.map_err(|error| Error::of_request(&self.item.account, error))?;
+        let (data, budgets) = (&self.house.data, &self.house.budgets);
+        let budget = budgets.of(data, connection, pages.tenant()).await?;
+        Ok(Source {
+            pages,
+            budget: Arc::clone(self.budget.get_or_init(|| budget)),
+            http: self.http()?,
+        })
     }
 
     /// Returns the columns that say for which item a row was read, with their values.

@@ -120,6 +120,7 @@ impl Provider {
         let reply = match Asks::read(path) {
             _ if !counted.allowed => Reply::empty(StatusCode::TOO_MANY_REQUESTS),
             Some(asks) => self.read(division, &asks, asked),
+            None if path == ["project", "$metadata"] => self.metadata(division),
             None => Reply::error(StatusCode::NOT_FOUND, "Resource not found"),
         };
         if matches!(reply.status.as_u16(), 400 | 404) {

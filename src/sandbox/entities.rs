@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use super::api::Asked;
 use super::cell::{Cell, Row};
 use super::filter::read_literals;
+use super::metadata;
 use super::provider::Provider;
 use super::query::{EntitySet, Query};
 use super::reply::Reply;
@@ -148,6 +149,17 @@ impl Provider {
                 }
             }
         }
+    }
+
+    /// Describes the project service, as OData version 2 does.
+    pub(super) fn metadata(&self, division: i32) -> Reply {
+        let rows = self.rows(division, Endpoint::Projects);
+        let set = Endpoint::Projects.set(self);
+        Reply::of(
+            StatusCode::OK,
+            "application/xml; charset=utf-8",
+            metadata::of("Projects", Endpoint::Projects.kind(), &set, &rows),
+        )
     }
 
     /// Answers who signed in: the one call without a division, and without limits.

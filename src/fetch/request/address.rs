@@ -12,7 +12,7 @@ use crate::template::ENDS_A_PART;
 /// A relative one stands below the base URL, path included, whether or not it begins with a slash:
 /// a base of `https://graph.example/v1.0` makes `/users` `https://graph.example/v1.0/users`. Since
 /// the texts are joined rather than resolved, nothing a template brings in can lead to another host.
-pub(super) fn resolve(base: Option<&Url>, text: &str) -> Result<Url, Error> {
+pub(in crate::fetch) fn resolve(base: Option<&Url>, text: &str) -> Result<Url, Error> {
     let bad = |error: url::ParseError| wrong("url", error.to_string());
     if text.starts_with("https://") || text.starts_with("http://") {
         return Url::parse(text).map_err(bad);

@@ -42,7 +42,7 @@ impl Pull<'_> {
     }
 
     /// Asks with a usable access token, and once more with a newer one if that is refused.
-    async fn authorized(
+    pub(super) async fn authorized(
         &self,
         source: &mut Source,
         told: &(dyn Fn(Waiting) + Send + Sync),
@@ -96,7 +96,7 @@ impl Pull<'_> {
 }
 
 /// Puts a credential where the source wants it.
-fn carried(credential: &AccessToken, placement: &Placement) -> Authorization {
+pub(in crate::run) fn carried(credential: &AccessToken, placement: &Placement) -> Authorization {
     let AccessToken {
         token, username, ..
     } = credential;
