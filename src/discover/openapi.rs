@@ -244,7 +244,7 @@ fn key(columns: &[Field]) -> Vec<String> {
             .iter()
             .find(|column| plain(&column.name) == **wanted)
     };
-    let found = NAMES.iter().find_map(|wanted| named(wanted));
+    let found = NAMES.iter().find_map(named);
     found
         .map(|column| column.name.clone())
         .into_iter()

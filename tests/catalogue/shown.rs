@@ -28,7 +28,9 @@ fn the_list_and_the_page_have_a_json_twin() {
         assert!(text.contains(provider["name"].as_str().unwrap()));
     }
     let microsoft = answer(&["providers", "show", "microsoft", "--json"]);
-    assert_eq!(microsoft["works"], "in_part");
+    assert_eq!(microsoft["works"], "yes");
+    let notion = answer(&["providers", "show", "notion", "--json"]);
+    assert_eq!(notion["works"], "in_part");
     assert_eq!(microsoft["connection"]["client_auth"], "body");
     assert_eq!(microsoft["snippets"][1]["grant"], "device_code");
     assert_eq!(microsoft["snippets"][2]["grant"], "client_credentials");

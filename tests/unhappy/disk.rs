@@ -17,6 +17,8 @@ const BREAK: Duration = Duration::from_secs(15 * 60);
 /// Room for a vault, a few hundred projects, and the answer of a token endpoint, in KiB. A
 /// sixteenth of it must be free before a refresh token is spent: almost what one answer may need.
 const SIZE: u64 = 4 << 10;
+/// Room for ten times as many projects, and for the log of a run that writes them a page at a time.
+const LARGE: u64 = 8 << 10;
 /// So small that more than a sixteenth of it does not hold what a token endpoint may answer.
 const SMALL: u64 = 3 << 10;
 
@@ -155,7 +157,7 @@ fn a_full_disk_stops_the_merge_and_keeps_what_was_there() {
 
 #[test]
 fn a_disk_that_fills_up_in_the_middle_keeps_whole_pages() {
-    let Some((exact, disk)) = lived_in() else {
+    let Some((exact, disk)) = lived_in_on(LARGE) else {
         return;
     };
     exact.sandbox.insert_projects(3_000);

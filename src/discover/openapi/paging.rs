@@ -71,7 +71,7 @@ pub(super) fn of<'a>(
                 .iter()
                 .find(|parameter| plain(parameter.name) == **name)
         };
-        names.iter().find_map(|name| find(name)).copied()
+        names.iter().find_map(find).copied()
     };
     let size = named(&SIZES);
     if let (Some(cursor), Some(path)) = (named(&CURSORS), leading(spec, schema, &WORDS)) {
