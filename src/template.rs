@@ -5,7 +5,7 @@
 //! a header, a body) and encodes it. Only in a URL must the parts that came from outside be told from
 //! the text around them, so [`Template::render_url`] encodes each as it is filled in.
 //!
-//! Besides minijinja's own there are the [`filters`] that spell values as sources want them.
+//! Besides minijinja's own there are filters (`template/filters.rs`) that spell values as sources want them.
 
 mod filters;
 mod tags;

@@ -64,7 +64,7 @@ fn quantity(text: &str) -> Option<(u64, &str, &str)> {
     Some((number, &rest[..letters], rest[letters..].trim_start()))
 }
 
-/// Returns a duration as [`duration`] reads it.
+/// Returns a duration as the configuration writes it, such as `1h 30m`.
 pub fn show(duration: Duration) -> String {
     let mut left = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let mut parts = Vec::new();
